@@ -1,0 +1,203 @@
+"""One call on its way, the two function types it passes through, and the ambient facts of it.
+
+    Handler   takes a Call and answers with the operation's result, or raises a Problem
+    Station   is given an operation and the next handler and returns a handler: the next one itself where it has nothing
+              to do for this operation, so that what is not declared costs nothing
+
+Every way in (an HTTP request, an in-process call, a delivered event, a timer) makes a `Call` and passes the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from enfilade.clock import Clock, make_id
+from enfilade.contract.message import Message
+from enfilade.contract.operation import Operation
+from enfilade.errors import Misuse, Unauthenticated
+
+
+class Principal(Message):
+    """Who calls: a person, a service or an agent, as a verified token names him."""
+
+    subject: str
+    kind: Literal["user", "service", "agent"] = "user"
+    tenant: str = ""
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    issuer: str = ""
+
+
+class Call:
+    """One call on its way. `current()` gives the one that is being served.
+
+    Made once per call on the hot path, so it has slots, and facts that most calls do not use are None until they are.
+    """
+
+    __slots__ = (
+        "address", "arguments", "caller", "clock", "commits", "credentials", "deadline", "home", "key", "keyed",
+        "operation", "peer", "reply_fields", "span", "span_id", "tenant", "trace_id", "trace_state", "unit",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: Operation,
+        arguments: dict[str, Any],
+        clock: Clock,
+        deadline: float,
+        *,
+        caller: Principal | None = None,
+        tenant: str = "",
+        peer: str = "",
+        address: str = "",
+        credentials: str = "",
+        key: str = "",
+        trace_id: int = 0,
+        span_id: int = 0,
+        trace_state: str = "",
+    ) -> None:
+        self.operation = operation
+        self.arguments = arguments
+        """The parameters by their Python names, defaults filled in."""
+        self.clock = clock
+        self.deadline = deadline
+        """When the time is over, on `clock.monotonic()`."""
+        self.caller = caller
+        """The person, unchanged across services; None where nobody is known."""
+        self.tenant = tenant
+        self.peer = peer
+        """The service that calls; `""` from outside."""
+        self.address = address
+        """The client's network address; `""` for calls from within."""
+        self.credentials = credentials
+        """The `Authorization` field as it came; the identity station turns it into `caller`."""
+        self.key = key
+        """Idempotency key; `""` where the call may not be repeated."""
+        self.trace_id = trace_id
+        """W3C trace id as a number; 0 where the trace starts here."""
+        self.span_id = span_id
+        """The span that encloses this moment; before the trace station, the caller's."""
+        self.trace_state = trace_state
+        self.keyed = 0
+        """How many keyed calls this one made: the next one's key is `key:keyed`."""
+        self.span: Any = None
+        """The open span, of the trace station's own type."""
+        self.home: Any = None
+        """The store of the service that serves this call; set by the service host."""
+        self.unit: Any = None
+        """The open unit of work; contract calls and other foreign awaits are refused while it is."""
+        self.commits = 0
+        """Units of work that this call has committed; one is allowed."""
+        self.reply_fields: dict[str, str] | None = None
+        """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
+
+    @property
+    def me(self) -> str:
+        """The caller's subject. Raises Unauthenticated (401) where there is no caller."""
+        if self.caller is None:
+            raise Unauthenticated(detail=f"{self.operation.id} asks who calls, and nobody is signed in.")
+        return self.caller.subject
+
+    @property
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+        return self.clock.now()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left; negative when the time is over."""
+        return self.deadline - self.clock.monotonic()
+
+    def child(self, operation: Operation, arguments: dict[str, Any]) -> Call:
+        """The call that this one makes to another service: same person, tenant and trace, and no more time."""
+        key = ""
+        if self.key and operation.kind == "command":
+            self.keyed += 1
+            key = f"{self.key}:{self.keyed}"
+        made = Call(operation, arguments, self.clock, self.deadline, caller=self.caller, tenant=self.tenant)
+        made.peer = self.operation.service
+        made.key = key
+        made.trace_id = self.trace_id
+        made.span_id = self.span_id
+        made.trace_state = self.trace_state
+        return made
+
+    def say(self, field: str, value: str) -> None:
+        """Add a field to the answer."""
+        if self.reply_fields is None:
+            self.reply_fields = {}
+        self.reply_fields[field] = value
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
+Station: TypeAlias = Callable[[Operation, Handler], Handler]
+
+_current: ContextVar[Call | None] = ContextVar("enfilade_call", default=None)
+enter = _current.set
+leave = _current.reset
+
+
+def current() -> Call:
+    """The call that is being served. Raises Misuse outside of one."""
+    call = _current.get()
+    if call is None:
+        raise Misuse("current() is for code that serves a call; in tests, enter one with `async with Bench(...)`.")
+    return call
+
+
+def current_or_none() -> Call | None:
+    """The call that is being served, or None outside of one."""
+    return _current.get()
+
+
+def new_id(prefix: str) -> str:
+    """A new id that sorts by its time: `new_id("ord")` is `ord_01j9x...`."""
+    return make_id(current().clock, prefix)
+
+
+@contextmanager
+def deadline(within: timedelta | float) -> Generator[None]:
+    """Less time for the calls inside: `with deadline(2.0): await self.carrier.quote(...)`. Never more than there was."""
+    call = current()
+    before = call.deadline
+    seconds = within.total_seconds() if isinstance(within, timedelta) else within
+    call.deadline = min(before, call.clock.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        call.deadline = before
+
+
+def row(operation: Operation, stations: tuple[Station, ...], last: Handler) -> Handler:
+    """The stations in their order, the first outermost, around the last handler."""
+    handler = last
+    for station in reversed(stations):
+        handler = station(operation, handler)
+    return handler
+
+
+def when_done(operation: Operation, reply: Any, done: Callable[[BaseException | None], None]) -> Any:
+    """Calls `done` once the reply is complete: at once, or at the end of a stream, with the error that ended it."""
+    if operation.style not in ("stream", "bytes"):
+        done(None)
+        return reply
+    return _watched(reply, done)
+
+
+async def _watched(
+    items: AsyncGenerator[Any, None], done: Callable[[BaseException | None], None]
+) -> AsyncGenerator[Any, None]:
+    failed: BaseException | None = None
+    try:
+        async for item in items:
+            yield item
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        await items.aclose()
+        done(failed)

@@ -1,0 +1,47 @@
+"""What an endpoint is given by the app, and what the app asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from enfilade.call import Handler
+from enfilade.clock import Clock
+from enfilade.contract.operation import Contract
+from enfilade.endpoint.http import Request, Response
+from enfilade.store.blobs import Blobs
+from enfilade.trace.recorder import Recorder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The running app, as far as an endpoint needs to know it."""
+
+    name: str
+    contracts: tuple[Contract, ...]
+    handlers: Mapping[str, Handler]
+    """By operation id: the whole row of stations with the service at its end."""
+    clock: Clock
+    recorder: Recorder
+    blobs: Blobs
+    unready: Callable[[], tuple[str, ...]]
+    """What the app still waits for, by name; empty when it is ready."""
+
+
+class HttpEndpoint(Protocol):
+    """A binding that speaks HTTP, such as `rest("/")`: a value in the app's list of endpoints."""
+
+    def serve(self, site: Site) -> Served: ...
+
+
+class Served(Protocol):
+    """An endpoint at work."""
+
+    def knows(self, method: str, path: str) -> bool:
+        """Whether this exact method and path are this endpoint's own, so that mounted apps may have the rest."""
+        ...
+
+    async def answer(self, request: Request) -> Response:
+        """Answers anything, what it does not know with a problem document."""
+        ...
