@@ -14,5 +14,6 @@ from enfilade.topic.handlers import Scheduled as Scheduled
 from enfilade.topic.handlers import every as every
 from enfilade.topic.handlers import handlers_of as handlers_of
 from enfilade.topic.handlers import on as on
+from enfilade.topic.handlers import operation_for as operation_for
 from enfilade.topic.handlers import schedules_of as schedules_of
 from enfilade.topic.topic import Topic as Topic
