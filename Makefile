@@ -1,0 +1,35 @@
+# Two commands: `make demo` shows the shop, `make test` proves it. Each does all of its set-up.
+PYTHON ?= python3
+PORT ?= 8080
+BIN = .venv/bin
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: pyproject.toml uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --frozen --all-extras --inexact
+	@touch .venv/ready
+
+setup: .venv/ready  ## make .venv with everything in it
+
+demo: .venv/ready  ## start the shop, buy something, show the trace, serve on PORT (ONCE=1 stops after the purchase)
+	@cd examples && PORT=$(PORT) ONCE=$(ONCE) ../$(BIN)/python -m shop.demo
+
+test: .venv/ready  ## lint, types, layers and all tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+	@$(BIN)/pyright
+	@$(BIN)/pytest
+
+fmt: .venv/ready  ## format and mend what can be mended
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: .venv/ready  ## measure every claim, about five minutes
+	@for claim in bench/*.py; do echo "$$claim" && $(BIN)/python $$claim; done
+
+.PHONY: help setup demo test fmt bench

@@ -1,0 +1,131 @@
+"""What an operator may say about a running app: `enfilade.toml`, and environment variables over it.
+
+    development = false
+    data = "postgresql://shop@db/shop"
+
+    [service.payments]          # the settings class of that service
+    retries = 2
+
+    [service.psp]               # served elsewhere
+    at = "https://psp.example"
+
+A variable is named `ENFILADE_` and the key, with `__` between levels: `ENFILADE_SERVICE__PAYMENTS__RETRIES=3`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+
+from enfilade.contract.message import Message
+from enfilade.errors import Finding, StartError
+from enfilade.identity.verify import Issuer
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(Message):
+    """Base of a service's own settings: typed, with defaults, filled from `[service.<name>]`.
+
+        class PaymentsSettings(Settings):
+            retries: int = 2
+
+    A service takes it in its constructor like anything else. A field without a default must be configured.
+    """
+
+
+class TraceConfig(Settings):
+    """What is recorded and where it goes."""
+
+    enabled: bool = True
+    sample: float = 1.0
+    """Part of all traces that is kept, 0 to 1; failed calls always are."""
+    otlp: str = ""
+    """Base URL of an OpenTelemetry collector, such as `http://127.0.0.1:4318`; empty sends nothing."""
+    file: bool = True
+    """Whether recent traces are kept under `<folder>/traces`, for `enfilade trace`."""
+
+
+class Config(Settings):
+    """All that an operator may say, with the defaults of a developer's machine."""
+
+    development: bool = True
+    """On: a development issuer, additive migrations at start, calls through the codec, readable logs."""
+    folder: str = ".enfilade"
+    """Where the platform keeps its files."""
+    data: str = ""
+    """Where services keep their rows: `sqlite:<path with {service}>`, `sqlite::memory:` or `postgresql://...`."""
+    synchronous: Literal["full", "normal"] = "full"
+    """SQLite: `full` survives a power cut, `normal` a killed process only."""
+    codec: Literal["always", "never", ""] = ""
+    """Whether in-process calls go through the codec; by default in development only."""
+    issuers: tuple[Issuer, ...] = ()
+    """Who may sign tokens; the development issuer is added in development."""
+    audience: str = ""
+    """The audience that tokens must name; by default the app's name."""
+    secret: str = ""
+    """Seals cursors; required outside development, 32 characters or more."""
+    concurrency: int = 128
+    """Calls from outside that one service serves at once; more wait briefly, then are refused with 503."""
+    drain: float = 10.0
+    """Seconds that a shutdown may take to finish what runs and to deliver what was published."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    log: Literal["console", "json", ""] = ""
+    """How logs are written; by default `console` in development and `json` elsewhere."""
+    trace: TraceConfig = TraceConfig()
+    service: Mapping[str, Mapping[str, Any]] = {}
+    """`[service.<name>]`: the settings of each service, and `at = "<url>"` for one that is served elsewhere."""
+
+    @property
+    def data_url(self) -> str:
+        return self.data or f"sqlite:{self.folder}/data/{{service}}.db"
+
+    def settings(self, service: str, kind: type[S]) -> S:
+        """The settings of one service, typed. Raises StartError with what is wrong and where."""
+        said = {key: value for key, value in self.service.get(service, {}).items() if key != "at"}
+        return _convert(said, kind, f"[service.{service}]")
+
+    def at(self, service: str) -> str:
+        """The URL of a service that is served elsewhere, or `""`."""
+        return str(self.service.get(service, {}).get("at", ""))
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of `enfilade.toml` in the working folder (or `path`), with the environment over it."""
+    file = path or Path("enfilade.toml")
+    said: dict[str, Any] = {}
+    if file.exists():
+        try:
+            said = tomllib.loads(file.read_text("utf-8"))
+        except tomllib.TOMLDecodeError as wrong:
+            raise StartError([Finding(str(file), f"this is not TOML: {wrong}", "Mend the line it names.")]) from wrong
+    for name, value in (os.environ if environ is None else environ).items():
+        if name.startswith("ENFILADE_"):
+            _lay_over(said, name.removeprefix("ENFILADE_").lower().split("__"), value)
+    return _convert(said, Config, str(file))
+
+
+def _lay_over(said: dict[str, Any], path: list[str], value: str) -> None:
+    *levels, last = path
+    if not levels and last not in Config.__struct_fields__:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        return  # variables of other tools, and of secrets
+    for level in levels:
+        below = said.setdefault(level, {})
+        if not isinstance(below, dict):
+            return
+        said = cast("dict[str, Any]", below)
+    said[last] = value
+
+
+def _convert(said: Mapping[str, Any], kind: type[S], where: str) -> S:
+    try:
+        return msgspec.convert(said, kind, strict=False)
+    except msgspec.ValidationError as wrong:
+        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
+        raise StartError([Finding(where, str(wrong), f"{kind.__name__} knows: {known or 'nothing'}.", "settings")]) from wrong

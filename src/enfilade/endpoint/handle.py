@@ -1,0 +1,92 @@
+"""A handle looks like the contract and makes each call of a method a `Call` on its way.
+
+This is one of the two places where the platform builds code from types; the other is the reading of a contract.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from enfilade.call import Call, Handler
+from enfilade.contract.operation import Contract, Operation, REQUIRED
+
+Begin = Callable[[Operation, dict[str, Any]], Call]
+"""Makes the call for an operation and its arguments: the child of the current one, or a new one."""
+
+
+def handle(contract: Contract, handlers: Mapping[str, Handler], begin: Begin) -> Any:
+    """An object of the contract's shape whose methods go through `handlers`, by operation id.
+
+    `handlers` may be filled later than the handle is made: services that call one another are built before any row is.
+    Methods take what the contract's take, by position or by name, and defaults come from the contract alone.
+    """
+    methods: dict[str, Any] = {
+        operation.name: staticmethod(_method(operation, handlers, begin)) for operation in contract.operations
+    }
+    described = f"<{contract.type.__name__} of {contract.name}>"
+    methods["__repr__"] = lambda _self: described  # pyright: ignore[reportUnknownLambdaType]
+    methods["__slots__"] = ()
+    return type(contract.type.__name__, (), methods)()
+
+
+def _method(operation: Operation, handlers: Mapping[str, Handler], begin: Begin) -> Callable[..., Any]:
+    arguments = _binder(operation)
+    place = operation.id
+
+    # A plain function: it adds no frame to a traceback, and the reply is awaited by the caller himself.
+    def unary(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+        return handlers[place](begin(operation, arguments(args, kwargs)))
+
+    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        items = cast("AsyncGenerator[Any, None]", await handlers[place](begin(operation, arguments(args, kwargs))))
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    made = stream if operation.style in ("stream", "bytes") else unary
+    made.__name__ = operation.name
+    made.__qualname__ = operation.id
+    return made
+
+
+def _binder(operation: Operation) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """Binds arguments as Python would; the usual case takes no detour through `inspect`."""
+    names = tuple(parameter.name for parameter in operation.parameters)
+    expected = frozenset(names)
+    defaults = dict(operation.defaults)
+    required = expected - set(defaults)
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(
+                parameter.name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=inspect.Parameter.empty if parameter.default is REQUIRED else parameter.default,
+            )
+            for parameter in operation.parameters
+        ]
+    )
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if args:
+            if len(args) > len(names):
+                signature.bind(*args, **kwargs)  # raises Python's own TypeError
+            given = dict(zip(names, args, strict=False))
+            if kwargs:
+                if not given.keys().isdisjoint(kwargs):
+                    signature.bind(*args, **kwargs)
+                given.update(kwargs)
+        else:
+            given = kwargs
+        if len(given) != len(names):
+            if not required <= given.keys():
+                signature.bind(*args, **kwargs)
+            given = {**defaults, **given}
+        if given.keys() != expected:
+            signature.bind(*args, **kwargs)
+        return given
+
+    return bind

@@ -1,0 +1,148 @@
+"""The other end of REST: a contract that is served elsewhere, called by its routes.
+
+Where `[service.psp]` has `at = "https://psp.example"`, the row of each operation ends here instead of at a class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from enfilade.call import Call, Handler
+from enfilade.contract.codec import Codec, codec
+from enfilade.contract.operation import Contract, Operation, Parameter
+from enfilade.contract.problem import problem_from
+from enfilade.errors import Finding, Problem, StartError, Unavailable
+from enfilade.outbound import Http, HttpAnswer
+
+
+def connect(contract: Contract, base: str, http: Http) -> Mapping[str, Handler]:
+    """Handlers by operation id that ask `base`. Raises StartError for operations that no route can carry."""
+    findings: list[Finding] = []
+    for operation in contract.operations:
+        if not operation.path:
+            what = f"{operation.id} has no route, so {base} cannot be asked for it."
+            findings.append(Finding(operation.where, what, 'Give it one: @query("GET /...").', "remote"))
+        elif operation.style in ("stream", "blob", "bytes"):
+            what = f"{operation.id} gives a {operation.style}, which is not carried over REST from elsewhere yet."
+            findings.append(Finding(operation.where, what, "Serve it in this process, or return a value.", "remote"))
+    if findings:
+        raise StartError(findings)
+    return {operation.id: _asks(operation, base.rstrip("/"), http) for operation in contract.operations}
+
+
+def _asks(operation: Operation, base: str, http: Http) -> Handler:
+    url = _url(operation, base)
+    headers = _headers(operation)
+    body = _body(operation)
+    answer = _answer(operation)
+
+    async def ask(call: Call) -> Any:
+        arguments = call.arguments
+        content = body(arguments)
+        sent = headers(arguments)
+        sent["accept"] = "application/json"
+        if content:
+            sent["content-type"] = "application/json"
+        if call.key:
+            sent["idempotency-key"] = f'"{call.key}"'
+        got = await http.request(operation.method, url(arguments), content=content, headers=sent)
+        if got.status >= 300:
+            raise _refusal(operation, got)
+        return answer(got.content)
+
+    return ask
+
+
+def _url(operation: Operation, base: str) -> Callable[[Mapping[str, Any]], str]:
+    pieces = re.split(r"\{(\w+)\}", operation.path)
+    texts = {one.name: _text(one) for one in operation.parameters if one.place in ("path", "query")}
+    paths = {one.wire: one.name for one in operation.parameters if one.place == "path"}
+    queries = [one for one in operation.parameters if one.place == "query"]
+
+    def url(arguments: Mapping[str, Any]) -> str:
+        found = [
+            piece if at % 2 == 0 else quote(texts[paths[piece]](arguments[paths[piece]])[0], safe="")
+            for at, piece in enumerate(pieces)
+        ]
+        pairs = [
+            (one.wire, text)
+            for one in queries
+            if one.required or arguments[one.name] != one.default
+            for text in texts[one.name](arguments[one.name])
+        ]
+        return base + "".join(found) + (f"?{urlencode(pairs)}" if pairs else "")
+
+    return url
+
+
+def _text(parameter: Parameter) -> Callable[[Any], list[str]]:
+    """A parameter's value as the texts of a path, query or header."""
+    plain: Codec[Any] = codec(parameter.type)
+
+    def texts(value: Any) -> list[str]:
+        written = msgspec.json.decode(plain.encode(value))
+        return [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in _each(written)]
+
+    return texts
+
+
+def _each(written: Any) -> list[Any]:
+    if written is None:
+        return []
+    return list(written) if isinstance(written, list) else [written]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _headers(operation: Operation) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    named = [(one, _text(one)) for one in operation.parameters if one.place == "header"]
+    versions = [one.name for one in operation.parameters if one.place == "if-match"]
+
+    def headers(arguments: Mapping[str, Any]) -> dict[str, str]:
+        found = {one.wire: ", ".join(texts(arguments[one.name])) for one, texts in named if arguments[one.name] is not None}
+        found.update({"if-match": f'"{arguments[name]}"' for name in versions})
+        return found
+
+    return headers
+
+
+def _body(operation: Operation) -> Callable[[Mapping[str, Any]], bytes | AsyncGenerator[bytes, None]]:
+    whole = next((one for one in operation.parameters if one.place == "body"), None)
+    if whole is not None:
+        plain: Codec[Any] = codec(whole.type, names=operation.names)
+        return lambda arguments: plain.encode(arguments[whole.name])
+    members = [one for one in operation.parameters if one.place == "member"]
+    if not members:
+        return lambda arguments: b""
+    fields: list[Any] = [
+        (one.name, one.type) if one.required else (one.name, one.type, one.default) for one in members
+    ]
+    renames = {one.name: one.wire for one in members}
+    message = msgspec.defstruct(f"{operation.name}_body", fields, rename=renames.get, kw_only=True, omit_defaults=True)
+    parts: Codec[Any] = codec(message, names=operation.names)
+    return lambda arguments: parts.encode(message(**{one.name: arguments[one.name] for one in members}))
+
+
+def _answer(operation: Operation) -> Callable[[bytes], Any]:
+    if operation.style == "nothing":
+        return lambda content: None
+    if not operation.returns:
+        return codec(operation.result, names=operation.names, unknown="ignore").decode
+    wrapped = msgspec.defstruct(f"{operation.name}_answer", [("value", operation.result)], rename={"value": operation.returns}.get)
+    plain: Codec[Any] = codec(wrapped, names=operation.names, unknown="ignore")
+    return lambda content: plain.decode(content).value
+
+
+def _refusal(operation: Operation, got: HttpAnswer) -> Exception:
+    """The declared Problem of the answer, as the same class; anything else did not do what the contract says."""
+    if got.status >= 400 and got.headers.get("content-type", "").startswith("application/problem+json"):
+        try:
+            found = problem_from(msgspec.json.decode(got.content), operation.raises)
+        except (msgspec.DecodeError, Problem):
+            found = None
+        if found is not None and type(found) in operation.raises:
+            return found
+    return Unavailable(f"{operation.id} was answered with {got.status}, which its contract does not say")

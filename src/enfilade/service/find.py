@@ -1,0 +1,92 @@
+"""The implementation beside its contract: the one `@final` class in `service.py` that inherits it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from typing import Any
+
+from enfilade.contract.operation import Contract
+from enfilade.errors import Finding, StartError
+
+
+def implementation(contract: Contract) -> type:
+    """The class that serves a contract. Imports its module, and nothing else of the service.
+
+    Raises StartError where there is none, more than one, or one that does not say what the contract says.
+    """
+    name = contract.type.__name__
+    module_name = f"{contract.type.__module__.rpartition('.')[0]}.service".lstrip(".")
+    file = f"{module_name.replace('.', '/')}.py"
+    remedy = f"Write a @final class that inherits {name} in {file}."
+    try:
+        found = importlib.util.find_spec(module_name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise StartError([Finding(contract.where, f"{name} has no implementation.", remedy, "no-implementation")])
+    module = importlib.import_module(module_name)
+    classes = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and one.__module__ == module_name and contract.type in one.__mro__[1:]
+    ]
+    if not classes:
+        raise StartError([Finding(file, f"{name} has no implementation.", remedy, "no-implementation")])
+    if len(classes) > 1:
+        names = ", ".join(one.__name__ for one in classes)
+        what = f"{name} has more than one implementation: {names}."
+        raise StartError([Finding(file, what, f"Keep one, or name it: app.service({name}).by(...).", "ambiguous")])
+    findings = mismatches(contract, classes[0])
+    if findings:
+        raise StartError(findings)
+    return classes[0]
+
+
+def mismatches(contract: Contract, cls: type) -> list[Finding]:
+    """Where a class does not keep to its contract, for those who do not run a type checker."""
+    findings: list[Finding] = []
+    where = place(cls)
+    if not getattr(cls, "__final__", False):
+        what = f"{cls.__name__} is not @final, so type checkers do not see a method that it lacks."
+        findings.append(Finding(where, what, f"Put @final above class {cls.__name__}.", "not-final"))
+    for operation in contract.operations:
+        said = inspect.getattr_static(contract.type, operation.name)
+        done = inspect.getattr_static(cls, operation.name)
+        if done is said:
+            what = f"{cls.__name__} does not implement {operation.name}."
+            remedy = f"Write `async def {operation.name}{inspect.signature(said)}` in it."
+            findings.append(Finding(where, what, remedy, "missing-method"))
+            continue
+        findings.extend(_differences(operation.name, said, done))
+    return findings
+
+
+def _differences(name: str, said: Any, done: Any) -> list[Finding]:
+    method = inspect.unwrap(done)
+    where = place(method)
+    promised = inspect.signature(said).parameters
+    kept = inspect.signature(method).parameters
+    if list(promised) != list(kept):
+        what = f"{name} takes ({', '.join(kept)}), its contract says ({', '.join(promised)})."
+        return [Finding(where, what, "Give it the contract's parameters, in their order.", "parameters")]
+    findings: list[Finding] = []
+    for parameter, ours in zip(promised.values(), kept.values(), strict=True):
+        if parameter.default != ours.default:
+            what = f"{name}({ours.name}) has another default than its contract; the contract's is used."
+            findings.append(Finding(where, what, "Say the same default, so that nobody is misled.", "default"))
+    if inspect.iscoroutinefunction(said) and not inspect.iscoroutinefunction(method):
+        findings.append(Finding(where, f"{name} is not async.", f"Write `async def {name}`.", "not-async"))
+    if not inspect.iscoroutinefunction(said) and not inspect.isasyncgenfunction(method):
+        remedy = f"Write `async def {name}` with `yield`."
+        findings.append(Finding(where, f"{name} does not yield, and its contract says Stream.", remedy, "not-stream"))
+    return findings
+
+
+def place(thing: Any) -> str:
+    """`file:line` of a class or function."""
+    try:
+        return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
+    except (OSError, TypeError):
+        return f"{thing.__module__}.{thing.__qualname__}"

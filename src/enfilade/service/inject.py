@@ -1,0 +1,228 @@
+"""Injection by type: what a constructor's annotations ask for is what a service is given.
+
+The annotations are the declared service map; `wants` reads them without building anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from enfilade.config import Config, Settings
+from enfilade.contract.declare import SAID
+from enfilade.contract.message import Event
+from enfilade.errors import Finding, StartError
+from enfilade.service.find import place
+from enfilade.service.secret import Secret
+from enfilade.store import Row, Store, Table
+from enfilade.topic import Topic
+
+Kind = Literal["contract", "table", "topic", "settings", "secret", "resource", "other"]
+
+
+@dataclass(frozen=True)
+class Want:
+    """One parameter of a constructor."""
+
+    name: str
+    type: Any
+    kind: Kind
+    optional: bool
+    """`X | None`: may be absent."""
+    default: bool
+    """The parameter has a default, used where nothing of its type can be given."""
+
+
+def is_contract(kind: object) -> bool:
+    """Whether a type is a contract: a Protocol with declared operations."""
+    if not isinstance(kind, type) or not getattr(kind, "_is_protocol", False):
+        return False
+    return any(hasattr(member, SAID) for one in kind.__mro__ for member in vars(one).values())
+
+
+def wants(build: Callable[..., Any]) -> tuple[Want, ...]:
+    """What a class or a function asks for, in order."""
+    if isinstance(build, type) and dataclasses.is_dataclass(build):
+        hints = get_type_hints(build, include_extras=True)
+        return tuple(
+            _want(one.name, hints[one.name], one.default is not dataclasses.MISSING or _made(one))
+            for one in dataclasses.fields(build)
+            if one.init
+        )
+    target = cast("Any", build).__init__ if isinstance(build, type) else build
+    if target is object.__init__ or (isinstance(build, type) and getattr(build, "_is_protocol", False)):
+        return ()
+    parameters = list(inspect.signature(build).parameters.values())
+    if isinstance(build, type) and target.__qualname__.startswith("_no_init"):
+        return ()  # a class whose only base is a Protocol has that Protocol's empty constructor
+    hints = get_type_hints(target, include_extras=True)
+    found: list[Want] = []
+    for parameter in parameters:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            continue
+        if parameter.name not in hints:
+            what = f"{build.__name__} takes {parameter.name} and does not say of which type."
+            raise StartError([Finding(place(build), what, "Annotate it: things are injected by type.", "injection")])
+        found.append(_want(parameter.name, hints[parameter.name], parameter.default is not inspect.Parameter.empty))
+    return tuple(found)
+
+
+def _made(one: dataclasses.Field[Any]) -> bool:
+    return one.default_factory is not dataclasses.MISSING
+
+
+def _want(name: str, hint: Any, default: bool) -> Want:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    optional = False
+    if get_origin(hint) in (Union, types.UnionType):
+        rest = [one for one in get_args(hint) if one is not types.NoneType]
+        optional = len(rest) < len(get_args(hint))
+        hint = rest[0] if len(rest) == 1 else hint
+    return Want(name, hint, _kind(hint), optional, default)
+
+
+def _kind(hint: Any) -> Kind:
+    origin = get_origin(hint) or hint
+    if is_contract(hint):
+        return "contract"
+    if origin is Table:
+        return "table"
+    if origin is Topic:
+        return "topic"
+    if isinstance(hint, type):
+        if issubclass(hint, Settings):
+            return "settings"
+        if issubclass(hint, Secret):
+            return "secret"
+        if hasattr(hint, "__aenter__") and hasattr(hint, "__aexit__"):
+            return "resource"
+    return "other"
+
+
+@dataclass
+class Injector:
+    """Builds what one service asks for, once each, and remembers in which order."""
+
+    service: str
+    config: Config
+    store: Store | None
+    contracts: Callable[[type], Any | None]
+    """The handle of a contract, or None where nobody serves it."""
+    singles: Mapping[type, Callable[[], Any]]
+    """What the platform has one of for each service: `Http`, `Threads`, `Database`, ..."""
+    provided: Mapping[Any, Callable[..., Any]]
+    """What the app provides by `app.provide(kind).by(build)`."""
+    resources: list[Any] = field(default_factory=list[Any])
+    """Async context managers in the order in which they are to be entered."""
+    findings: list[Finding] = field(default_factory=list[Finding])
+    _built: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    _building: list[Any] = field(default_factory=list[Any])
+
+    def build(self, make: Callable[..., Any]) -> Any:
+        """The object that `make` makes, with everything it asks for; None where something is missing (see findings)."""
+        if make in self._building:
+            chain = " -> ".join(getattr(one, "__name__", str(one)) for one in [*self._building, make])
+            self._miss(make, f"{chain} need one another.", "Break the circle: let one of them not ask for the other.")
+            return None
+        self._building.append(make)
+        try:
+            given: dict[str, Any] = {}
+            before = len(self.findings)
+            for want in wants(make):
+                value = self._supply(make, want)
+                if value is not _ABSENT:
+                    given[want.name] = value
+            if len(self.findings) > before:
+                return None
+            made = make(**given)
+            if hasattr(made, "__aenter__") and hasattr(made, "__aexit__"):
+                self.resources.append(made)
+            return made
+        finally:
+            self._building.pop()
+
+    def _supply(self, make: Callable[..., Any], want: Want) -> Any:
+        if want.type in self._built:
+            return self._built[want.type]
+        value = self._find(make, want)
+        if value is _ABSENT and not want.default:
+            if want.optional:
+                return None
+            self._miss(make, f"{make.__name__} asks for {want.name}: {_shown(want.type)}, and {self._why(want)}", self._remedy(want))
+        elif value is not _ABSENT:
+            self._built[want.type] = value
+        return value
+
+    def _find(self, make: Callable[..., Any], want: Want) -> Any:
+        kind = want.type
+        if kind in self.provided:
+            return self.build(self.provided[kind])
+        if want.kind == "contract":
+            found = self.contracts(kind)
+            return _ABSENT if found is None else found
+        if want.kind == "table" and self.store is not None:
+            (row,) = get_args(kind)
+            if isinstance(row, type) and issubclass(row, Row):
+                return self.store.table(row)
+        if want.kind == "topic":
+            (event,) = get_args(kind)
+            if isinstance(event, type) and issubclass(event, Event):
+                return Topic(event, self.service)
+        if want.kind == "settings":
+            try:
+                return self.config.settings(self.service, kind)
+            except StartError as wrong:
+                if not want.optional:
+                    self.findings.extend(wrong.findings)
+                return None
+        if want.kind == "secret":
+            secret = kind()
+            return secret if secret.present() else _ABSENT
+        if isinstance(kind, type):
+            for single, supply in self.singles.items():
+                if issubclass(kind, single):
+                    return supply()
+        return self.build(kind) if want.kind == "resource" else _ABSENT
+
+    def _why(self, want: Want) -> str:
+        match want.kind:
+            case "contract":
+                return "nobody serves that contract."
+            case "secret":
+                return "that secret is not set."
+            case _:
+                return "nothing of that type can be given."
+
+    def _remedy(self, want: Want) -> str:
+        match want.kind:
+            case "contract":
+                return f"Add {_shown(want.type)} to the services of the app, or ask for {_shown(want.type)} | None."
+            case "secret":
+                return f"Set the variable {want.type().variable}."
+            case _:
+                name = _shown(want.type)
+                return (
+                    f"Ask for a contract, Table[Row], Topic[Event], Database, Http, Settings, Secret, Threads, Processes or an "
+                    f"async context manager; or provide it: app.provide({name}).by(build)."
+                )
+
+    def _miss(self, make: Callable[..., Any], what: str, remedy: str) -> None:
+        self.findings.append(Finding(place(make), what, remedy, "injection"))
+
+
+class _Absent:
+    pass
+
+
+_ABSENT = _Absent()
+
+
+def _shown(kind: Any) -> str:
+    if args := get_args(kind):
+        return f"{getattr(get_origin(kind), '__name__', kind)}[{', '.join(_shown(one) for one in args)}]"
+    return getattr(kind, "__name__", str(kind))
