@@ -1,0 +1,231 @@
+"""The recorder: makes the span and the metrics of each call, and keeps the last spans in a ring.
+
+A span costs about a microsecond, so all calls have one. What leaves the process (a file, a collector) is taken from
+bounded queues by threads of their own; a call never waits for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Token
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+from enfilade.call import Call, Handler, current_or_none, when_done
+from enfilade.clock import Clock
+from enfilade.contract.operation import Operation
+from enfilade.trace.context import format_traceparent, parse_traceparent, parse_tracestate
+from enfilade.trace.metrics import Counter, Metrics
+from enfilade.trace.span import FACTS, TEXT, Fact, Kind, Span, current_span, inner
+
+_CHANCE: Final = (1 << 56) - 1
+"""The part of a trace id that is random by the standard (level 2, 2.2.3.2)."""
+_DRIFT: Final = 0.001
+"""Seconds that the time of day may move away from the monotonic clock before spans follow it."""
+_NOTHING: Final[dict[str, Fact]] = {}
+
+
+class Listener(Protocol):
+    """Whoever takes the spans that ended. Called on the call's own time: it must do no more than put it in a queue."""
+
+    def put(self, span: Span) -> None: ...
+
+
+class Recorder:
+    """Spans and metrics of one process.
+
+    `service` names the process, for spans outside of any service. `size` spans are kept. `sample` is the part of the
+    traces that is recorded, from 0 to 1: chosen by the trace id, so that all processes choose the same ones; calls that
+    end with a bug or unavailable are kept always. Metrics count every call.
+    """
+
+    def __init__(
+        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 4096, sample: float = 1.0
+    ) -> None:
+        self.clock = clock
+        self.service = service
+        self.enabled = enabled
+        self.metrics = Metrics()
+        self._ring: deque[Span] = deque(maxlen=size)
+        self._listeners: list[Listener] = []
+        # Ids must differ, not be secret: a generator seeded once is ten times cheaper than the system's.
+        self._bits = Random(clock.random.getrandbits(256)).getrandbits  # noqa: S311
+        self._skip = round((1 - sample) * (_CHANCE + 1))
+        self._epoch = 0.0
+        self.align()
+
+    def station(self, operation: Operation, handler: Handler) -> Handler:
+        """The outermost station: a span for each call, and its metrics."""
+        if not self.enabled:
+            return handler
+        name, service = operation.id, operation.service
+        route: dict[str, Fact] = (
+            {"http.request.method": operation.method, "http.route": operation.path} if operation.method else {}
+        )
+        streams = operation.style in ("stream", "bytes")
+        status = operation.status
+        calls = _Calls(self.metrics, operation)
+        monotonic, bits = self.clock.monotonic, self._bits
+
+        def end(span: Span, error: BaseException | None) -> None:
+            span.duration = monotonic() - span.clock
+            if error is None:
+                span.status = status
+            else:
+                span.fail(error)
+            calls.end(span.outcome, span.duration)
+            self._keep(span)
+
+        async def traced(call: Call) -> Any:
+            parent = call.span_id
+            opened = inner.get()
+            if parent and opened is not None and opened[0] is not None and opened[0].span_id == parent:
+                parent = opened[1].span_id  # the caller made this call within a span of its own
+            if not call.trace_id:
+                call.trace_id = bits(128) or 1
+            call.span_id = bits(64) or 1
+            clock = monotonic()
+            outside = call.address and not call.peer
+            call.span = span = Span(
+                call.trace_id, call.span_id, parent, name, service, "server" if outside else "internal", call.peer,
+                clock, clock + self._epoch, route if outside else _NOTHING,
+            )  # fmt: skip
+            calls.live.value += 1
+            try:
+                reply = await handler(call)
+            except BaseException as error:
+                end(span, error)
+                raise
+            if streams:
+                return when_done(operation, reply, lambda error: end(span, error))
+            end(span, None)
+            return reply
+
+        return traced
+
+    def span(
+        self, name: str, kind: Kind = "internal", *, traceparent: str = "", **facts: Fact
+    ) -> AbstractContextManager[Span]:
+        """A span of the platform's own work: part of the current span, or else of `traceparent`, or else a new trace.
+
+        with recorder.span("outbox.relay", topic="orders.OrderPlaced") as span:
+            span.set("count", len(entries))
+        """
+        if not self.enabled:
+            return nullcontext(Span(0, 0, 0, name, "", kind, "", 0.0, 0.0, {}))
+        return _Open(self, name, kind, traceparent, facts)
+
+    def attach(self, call: Call, traceparent: str, tracestate: str = "") -> None:
+        """Make a call from outside part of the trace that its fields name; a malformed field starts a new one."""
+        call.trace_id, call.span_id = parse_traceparent(traceparent)
+        call.trace_state = parse_tracestate(tracestate) if call.trace_id and tracestate else ""
+
+    def headers(self) -> dict[str, str]:
+        """`traceparent` and `tracestate` for what the current span sends out; empty outside of any."""
+        call, span = current_or_none(), current_span()
+        if span is not None:
+            trace_id, span_id = span.trace_id, span.span_id
+        elif call is not None and call.trace_id and call.span_id:
+            trace_id, span_id = call.trace_id, call.span_id  # not recorded here, handed on all the same
+        else:
+            return {}
+        fields = {"traceparent": format_traceparent(trace_id, span_id, self.enabled and self.sampled(trace_id))}
+        if call is not None and call.trace_state:
+            fields["tracestate"] = call.trace_state
+        return fields
+
+    def sampled(self, trace_id: int) -> bool:
+        """Whether the trace is among those that are recorded."""
+        return (trace_id & _CHANCE) >= self._skip
+
+    def recent(self) -> tuple[Span, ...]:
+        """The spans that ended last, the newest at the end."""
+        return tuple(self._ring)
+
+    def listen(self, listener: Listener) -> None:
+        """Hand each span that ends to this one also."""
+        self._listeners.append(listener)
+
+    def align(self) -> None:
+        """Follow the time of day where it was set or has drifted; listeners call it now and then."""
+        epoch = self.clock.now().timestamp() - self.clock.monotonic()
+        if abs(epoch - self._epoch) > _DRIFT:
+            self._epoch = epoch
+
+    def _begin(self, name: str, kind: Kind, traceparent: str, facts: dict[str, Fact]) -> Span:
+        call, parent = current_or_none(), current_span()
+        if parent is not None:
+            trace_id, parent_id = parent.trace_id, parent.span_id
+        elif call is not None and call.trace_id:
+            trace_id, parent_id = call.trace_id, call.span_id
+        else:
+            trace_id, parent_id = parse_traceparent(traceparent)
+        service = call.operation.service if call is not None else self.service
+        clock = self.clock.monotonic()
+        return Span(
+            trace_id or self._bits(128) or 1, self._bits(64) or 1, parent_id, name, service, kind, "", clock,
+            clock + self._epoch, _bounded(facts) if facts else facts,
+        )  # fmt: skip
+
+    def _end(self, span: Span, error: BaseException | None) -> None:
+        span.duration = self.clock.monotonic() - span.clock
+        if error is not None:
+            span.fail(error)
+        self._keep(span)
+
+    def _keep(self, span: Span) -> None:
+        if self._skip and not self.sampled(span.trace_id) and span.status < 500:
+            return
+        self._ring.append(span)
+        for listener in self._listeners:
+            listener.put(span)
+
+
+class _Calls:
+    """The metrics of one operation's calls."""
+
+    def __init__(self, metrics: Metrics, operation: Operation) -> None:
+        labels = {"service": operation.service, "operation": operation.id}
+        self.live = metrics.gauge("enfilade_calls_in_flight", "Calls that are being served.", **labels)
+        self._times = metrics.histogram("enfilade_call_seconds", "How long calls took.", **labels)
+        self._ends: dict[str, Counter] = {}
+        self._metrics, self._labels = metrics, labels
+
+    def end(self, outcome: str, duration: float) -> None:
+        self.live.value -= 1
+        self._times.record(duration)
+        counter = self._ends.get(outcome)
+        if counter is None:
+            counter = self._ends[outcome] = self._metrics.counter(
+                "enfilade_calls_total", "Calls that ended, by how.", **self._labels, outcome=outcome
+            )
+        counter.value += 1
+
+
+class _Open:
+    """The `with` of `Recorder.span`."""
+
+    __slots__ = ("_recorder", "_said", "_span", "_token")
+
+    def __init__(self, recorder: Recorder, name: str, kind: Kind, traceparent: str, facts: dict[str, Fact]) -> None:
+        self._recorder = recorder
+        self._said: tuple[str, Kind, str, dict[str, Fact]] = (name, kind, traceparent, facts)
+        self._token: Token[tuple[Call | None, Span] | None]
+
+    def __enter__(self) -> Span:
+        self._span = self._recorder._begin(*self._said)
+        self._token = inner.set((current_or_none(), self._span))
+        return self._span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        inner.reset(self._token)
+        self._recorder._end(self._span, error)
+
+
+def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
+    kept = list(facts.items())[:FACTS]
+    return {name: value[:TEXT] if isinstance(value, str) else value for name, value in kept}
