@@ -10,12 +10,19 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random, SystemRandom
 from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: sorts as its values do, and no letter is read for another."""
+
+
+class Timer(Protocol):
+    """Something that will be done later, unless it is called off."""
+
+    def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
@@ -33,6 +40,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call back on the running loop when so much time has passed."""
+        ...
+
 
 class SystemClock:
     """The machine's own time and chance."""
@@ -43,11 +54,26 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Asked several times a call: the function itself, not one around it."""
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class _Due:
+    """A timer of virtual time; without a callback it was called off."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
 
 
 class VirtualClock:
@@ -57,7 +83,7 @@ class VirtualClock:
         self.random = Random(seed)  # noqa: S311  (repeatable on purpose; SystemClock is the one for secrets)
         self._start = start
         self._elapsed = 0.0
-        self._waiting: list[tuple[float, int, asyncio.Event]] = []
+        self._waiting: list[tuple[float, int, _Due]] = []
         self._order = itertools.count()
 
     def now(self) -> datetime:
@@ -71,16 +97,26 @@ class VirtualClock:
             await asyncio.sleep(0)
             return
         woken = asyncio.Event()
-        heapq.heappush(self._waiting, (self._elapsed + seconds, next(self._order), woken))
-        await woken.wait()
+        timer = self.later(seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        timer = _Due(callback)
+        heapq.heappush(self._waiting, (self._elapsed + seconds, next(self._order), timer))
+        return timer
 
     async def advance(self, by: timedelta | float) -> None:
         """Move time forward; whoever sleeps till then wakes at his moment, in order."""
         end = self._elapsed + (by.total_seconds() if isinstance(by, timedelta) else by)
         while self._waiting and self._waiting[0][0] <= end:
-            due, _, woken = heapq.heappop(self._waiting)
+            due, _, timer = heapq.heappop(self._waiting)
+            if timer.callback is None:
+                continue
             self._elapsed = max(self._elapsed, due)
-            woken.set()
+            timer.callback()
             for _ in range(10):  # lets the woken run, and sleep again, before time goes on
                 await asyncio.sleep(0)
         self._elapsed = end
