@@ -39,8 +39,9 @@ class Call:
     """
 
     __slots__ = (
-        "address", "arguments", "caller", "clock", "commits", "credentials", "deadline", "home", "key", "keyed",
-        "operation", "peer", "reply_fields", "span", "span_id", "tenant", "trace_id", "trace_state", "unit",
+        "address", "arguments", "caller", "clock", "commits", "credentials", "deadline", "delivery", "home", "key",
+        "keyed", "operation", "peer", "record", "reply_fields", "span", "span_id", "tenant", "trace_id", "trace_state",
+        "unit",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +93,10 @@ class Call:
         """The open unit of work; contract calls and other foreign awaits are refused while it is."""
         self.commits = 0
         """Units of work that this call has committed; one is allowed."""
+        self.record: Any = None
+        """The idempotency record that commits with this call's unit of work; set by the guard."""
+        self.delivery: Any = None
+        """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
         self.reply_fields: dict[str, str] | None = None
         """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
 
