@@ -1,0 +1,67 @@
+"""A POST with a nested ten-field body through the whole row, against FastAPI and Litestar with none of the guards.
+
+CPU of the server process per request, all servers interleaved, the minimum of the rounds.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from claims import Claim, tell
+from http_load import Server, load, post
+
+from enfilade.clock import SystemClock
+from enfilade.identity import DevelopmentIssuer, Tokens
+
+ROUNDS = 6
+COUNT = 2400
+
+BODY = json.dumps(
+    {
+        "customer": "ann", "email": "ann@example.com", "phone": "+49 30 1234567", "currency": "EUR", "gift": False,
+        "note": "Leave it at the door.", "priority": 3, "coupon": None,
+        "address": {"street": "1 Long Street", "city": "Berlin", "zip": "10115", "country": "DE"},
+        "lines": [{"sku": f"sku-{at}", "quantity": at + 1, "price": "12.50"} for at in range(3)],
+    }
+).encode()  # fmt: skip
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        token = Tokens(DevelopmentIssuer(Path(folder), "bench"), SystemClock()).issue("ann", scopes=["orders:write"])
+        guarded = post("/orders", BODY, authorization=f"Bearer {token}")
+        plain = post("/orders", BODY)
+        servers = {
+            "enfilade": (Server("enfilade_order", BENCH_FOLDER=folder), guarded),
+            "untraced": (Server("enfilade_order", BENCH_FOLDER=folder, BENCH_TRACE="off"), guarded),
+            "fastapi": (Server("fastapi_order"), plain),
+            "litestar": (Server("litestar_order"), plain),
+        }
+        best = dict.fromkeys(servers, float("inf"))
+        try:
+            for server, request in servers.values():
+                load(server, request, 480, status=201)
+            for _ in range(ROUNDS):
+                for name, (server, request) in servers.items():
+                    best[name] = min(best[name], load(server, request, COUNT, status=201))
+        finally:
+            for server, _ in servers.values():
+                server.stop()
+    ours = best["enfilade"]
+    tell(
+        [
+            Claim("POST, whole row: CPU of FastAPI without guards over ours", best["fastapi"] / ours, "times", ">= 2.2"),
+            Claim("POST, whole row: CPU of Litestar without guards over ours", best["litestar"] / ours, "times", ">= 1"),
+            Claim("tracing and metrics: part of that POST's CPU", (ours / best["untraced"] - 1) * 100, "%", "<= 5"),
+            Claim("POST, whole row", ours, "us CPU", ""),
+            Claim("the same without tracing and metrics", best["untraced"], "us CPU", ""),
+            Claim("FastAPI on uvicorn", best["fastapi"], "us CPU", ""),
+            Claim("Litestar on uvicorn", best["litestar"], "us CPU", ""),
+        ]
+    )
+
+
+main()
