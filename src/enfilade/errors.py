@@ -7,6 +7,7 @@
     . NotFound 404          no such route, or nothing that this caller may see
     . MethodNotAllowed 405
     . NotAcceptable 406
+    . TooSlow 408
     . Conflict 409          the state does not allow it now; . Taken and . Stale of the store are conflicts
     . PreconditionFailed 412
     . TooLarge 413
@@ -159,6 +160,10 @@ class NotAcceptable(Problem, status=406):
     """The answer cannot be given in a form that the request accepts."""
 
 
+class TooSlow(Problem, status=408):
+    """The request did not arrive in the time that it may take."""
+
+
 class Conflict(Problem, status=409):
     """The present state does not allow it."""
 
@@ -192,6 +197,9 @@ class UnsupportedMedia(Problem, status=415):
 class RangeNotSatisfiable(Problem, status=416):
     """No part of the resource lies in the range that was asked for."""
 
+    size: int = 0
+    """Bytes of the whole."""
+
 
 class Invalid(Problem, status=422):
     """The request is not what the contract says."""
@@ -215,7 +223,7 @@ class TooManyRequests(Problem, status=429):
 
 
 for _own in (
-    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Taken, Stale,
+    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale,
     PreconditionFailed, TooLarge, UnsupportedMedia, RangeNotSatisfiable, Invalid, KeyReused, PreconditionRequired,
     TooManyRequests,
 ):  # fmt: skip
