@@ -1,0 +1,56 @@
+"""Enfilade: typed Python services with explicit contracts.
+
+This is all that a contract may say. What an implementation may take is in `enfilade.service`; the rest is found at its
+station (`from enfilade.endpoint import rest`).
+"""
+
+from enfilade.call import current, deadline, new_id
+from enfilade.contract.blob import Blob, Stream
+from enfilade.contract.declare import command, contract, query
+from enfilade.contract.limit import Deprecated, Level, Rate
+from enfilade.contract.marks import Body, Header, Key, Maybe, Meta, Named, Sensitive, Version
+from enfilade.contract.message import UNSET, Event, Message
+from enfilade.contract.money import Money
+from enfilade.contract.need import Owner, Role, Scope, anyone, peers, signed_in
+from enfilade.contract.page import FIRST, Offset, Page, Paging, Slice
+from enfilade.errors import DeadlineExceeded, Problem, Unavailable
+
+__all__ = [
+    "FIRST",
+    "UNSET",
+    "Blob",
+    "Body",
+    "DeadlineExceeded",
+    "Deprecated",
+    "Event",
+    "Header",
+    "Key",
+    "Level",
+    "Maybe",
+    "Message",
+    "Meta",
+    "Money",
+    "Named",
+    "Offset",
+    "Owner",
+    "Page",
+    "Paging",
+    "Problem",
+    "Rate",
+    "Role",
+    "Scope",
+    "Sensitive",
+    "Slice",
+    "Stream",
+    "Unavailable",
+    "Version",
+    "anyone",
+    "command",
+    "contract",
+    "current",
+    "deadline",
+    "new_id",
+    "peers",
+    "query",
+    "signed_in",
+]

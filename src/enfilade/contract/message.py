@@ -43,7 +43,7 @@ else:
                 setattr(made, f"event_{option}", value)
             return made
 
-    class Message(metaclass=_Meta):
+    class Message(msgspec.Struct, metaclass=_Meta):
         pass
 
     class Event(Message):

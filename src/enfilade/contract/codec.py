@@ -1,0 +1,194 @@
+"""Codecs: the JSON of a type on every wire, and its msgpack in every store.
+
+A type whose names and scalars are msgspec's own is read and written by one call of msgspec. Only where more is needed
+(names in camelCase, moments, decimals) a small walk is built, once, for the parts of the type that need it.
+
+What JSON leaves open is decided here for all: a name twice in one object is refused, a decimal is text, a moment has 27
+characters and ends in Z, an integer has 64 bits, text has no NUL (PostgreSQL has none either), NaN is not JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import isfinite
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from typing_extensions import TypeForm
+
+from enfilade.contract.check import Unknown, told, wrong_places
+from enfilade.contract.declare import Names
+from enfilade.contract.rewrite import Unfit, dumper, fits, loader
+from enfilade.contract.shape import Shape, shape
+from enfilade.errors import FieldError, Invalid, Malformed
+
+T = TypeVar("T")
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder().decode
+_LAX = frozenset({"bool", "int", "float", "enum", "literal"})
+"""Kinds that one text may say: `3` is 3 and `true` is true."""
+
+
+class Codec(Generic[T]):
+    """Reads and writes one type. Made by `codec`, once."""
+
+    __slots__ = (
+        "_decoder",
+        "_dump",
+        "_least",
+        "_load",
+        "_prune",
+        "_unpacker",
+        "_unpruned",
+        "encode",
+        "names",
+        "pack",
+        "shape",
+        "type",
+        "unknown",
+    )
+
+    def __init__(self, type_: Any, names: Names, unknown: Unknown) -> None:
+        found = shape(type_)
+        self.type = found.type
+        self.shape = found
+        self.names: Names = names
+        self.unknown: Unknown = unknown
+        self._decoder = msgspec.json.Decoder(found.type)
+        self._unpacker = msgspec.msgpack.Decoder(found.type)
+        self._load = loader(found, names, ignore=False)
+        self._prune = loader(found, names, ignore=True) if unknown == "ignore" else None
+        self._unpruned = loader(found, None, ignore=True) if unknown == "ignore" else None
+        self._least = _least_keys(found, frozenset())
+        self._dump = dump = dumper(found, names)
+        self.encode: Callable[[T], bytes] = _write if dump is None else lambda value: _write(dump(value))
+        """JSON of a value."""
+        self.pack: Callable[[T], bytes] = _pack
+        """msgpack of a value, for what is stored."""
+
+    def decode(self, data: bytes) -> T:
+        """The value that a JSON text says. Raises Malformed (not JSON) or Invalid (not what the type says)."""
+        try:
+            if self._load is None:
+                value = self._decoder.decode(data)
+                if data.count(b":") > self._least or b"\\u0000" in data:
+                    self._only_once(data, _read(data))
+                return value
+            raw = _read(data)
+            self._only_once(data, raw)
+            return msgspec.convert(self._load(raw), self.type, str_keys=True)
+        except (Unfit, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return self._again(data, error)
+
+    def unpack(self, data: bytes) -> T:
+        """The value that was packed. What does not fit is a bug or a broken store, not a caller's mistake."""
+        try:
+            return self._unpacker.decode(data)
+        except msgspec.ValidationError:
+            if self._unpruned is None:
+                raise
+            return msgspec.convert(self._unpruned(_unpack(data)), self.type, str_keys=True)
+
+    def builtins(self, value: T) -> Any:
+        """The value as JSON would say it, in dicts, lists, text, numbers and None."""
+        return msgspec.to_builtins(value if self._dump is None else self._dump(value), str_keys=True)
+
+    def from_builtins(self, raw: Any) -> T:
+        """The value that such builtins say. Raises Invalid."""
+        return self.decode(_write(raw))
+
+    def copy(self, value: T) -> T:
+        """The value as it would arrive on the other side of a wire."""
+        return self.decode(self.encode(value))
+
+    def from_text(self, values: Sequence[str]) -> T:
+        """The value that the texts of one parameter say: `["3"]` is 3, several are an array. Raises Invalid."""
+        raw: Any = list(values)
+        item = self.shape
+        if item.kind not in ("array", "tuple"):
+            if len(raw) != 1:
+                raise Invalid(errors=(FieldError(pointer="", detail=f"Expected it once, not {len(raw)} times."),))
+            raw = raw[0]
+        else:
+            item = item.parts[0]
+        try:
+            if any("\0" in text for text in values) or not all(fits(_kind(item), text) for text in values):
+                raise Unfit
+            value = msgspec.convert(raw, self.type, strict=_kind(item) not in _LAX)
+            if _kind(item) == "float" and not all(isfinite(float(text)) for text in values):
+                raise Unfit
+        except Unfit:
+            raise Invalid(errors=(FieldError(pointer="", detail=f"Expected {_kind(item)}."),)) from None
+        except msgspec.ValidationError as error:
+            raise Invalid(errors=(FieldError(pointer="", detail=told(error)),)) from None
+        else:
+            return value
+
+    def _again(self, data: bytes, error: Exception) -> T:
+        """Second look at what did not decode: without the unknown, or for every place that is wrong."""
+        try:
+            raw = _read(data)
+            self._only_once(data, raw)
+            if self._prune is not None:
+                try:
+                    return msgspec.convert(self._prune(raw), self.type, str_keys=True)
+                except (Unfit, msgspec.ValidationError):
+                    pass
+            errors = wrong_places(raw, self.shape, self.names, self.unknown)
+        except RecursionError:
+            raise Malformed(detail="The body is nested too deep.") from None
+        except UnicodeDecodeError:
+            raise Malformed(detail="The body is not UTF-8.") from None
+        except msgspec.MsgspecError as malformed:
+            raise Malformed(detail=told(malformed)) from None
+        raise Invalid(errors=errors or (FieldError(pointer="", detail=told(error)),)) from None
+
+    def _only_once(self, data: bytes, raw: Any) -> None:
+        """Refuses a name that stands twice in one object, and NUL in text.
+
+        Written again, the same names leave the same number of colons; one that was overwritten leaves fewer. Only an
+        escaped colon could hide that, so escapes below U+0040 take the slow way.
+        """
+        if b"\\u00" not in data and _write(raw).count(b":") == data.count(b":"):
+            return
+        json.loads(data, object_pairs_hook=_pairs)
+        if b"\\u0000" in data and b"\\u0000" in _write(raw):
+            raise Invalid(errors=(FieldError(pointer="", detail="Text cannot contain the character U+0000."),))
+
+
+def codec(type: TypeForm[T], *, names: Names = "snake", unknown: Unknown = "refuse") -> Codec[T]:
+    """The codec of a type; the same one each time."""
+    return _codec(type, names, unknown)
+
+
+@cache
+def _codec(type_: Any, names: Names, unknown: Unknown) -> Codec[Any]:
+    return Codec(type_, names, unknown)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise Malformed(detail=f"The name {twice!r} stands twice in one object.")
+    return made
+
+
+def _kind(shape: Shape) -> str:
+    """The kind of one text: of `T | None` that of T, the first of a union."""
+    return next((part.kind for part in shape.parts if part.kind != "none"), shape.kind)
+
+
+def _least_keys(shape: Shape, within: frozenset[int]) -> int:
+    """How many names a JSON text of this type has at the least: as many colons are no reason to look for doubles."""
+    if shape.struct is None or id(shape.struct) in within:
+        return 0
+    inner = within | {id(shape.struct)}
+    own = 0 if shape.struct.tag is None else 1
+    return own + sum(1 + _least_keys(field.shape, inner) for field in shape.fields if field.required)

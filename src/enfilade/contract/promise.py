@@ -1,0 +1,94 @@
+"""Checks of what was declared beside the signature: needs, rates, times, sizes, levels, deprecation."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, cast
+
+from enfilade.contract.declare import Defaults
+from enfilade.contract.limit import Deprecated, Level, Rate, size
+from enfilade.contract.need import AllOf, AnyOf, Anyone, Need, Role, Scope
+from enfilade.contract.place import Findings
+
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+"""A scope token (RFC 6749, section 3.3)."""
+
+
+def check_promises(said: Defaults, findings: Findings) -> None:
+    """Adds every mistake to the findings; they were written by a person, so nothing is taken for granted."""
+    if said.needs is not None:
+        _check_needs(said.needs, findings)
+    for rate in said.rate or ():
+        _check_rate(rate, findings)
+    for name, seconds in (("timeout", said.timeout), ("idle", said.idle)):
+        if seconds is not None and not _positive(seconds):
+            findings.add("time", f"{name}={seconds!r} is no time", "give it as seconds above zero")
+    if said.body is not None:
+        try:
+            if size(said.body) < 1:
+                raise ValueError("a body may have at least one byte")
+        except (ValueError, TypeError, AttributeError) as error:
+            findings.add("size", f"body={said.body!r} is no size: {error}", "write it like '1MiB' or as bytes")
+    if said.level is not None:
+        _check_level(said.level, findings)
+    if said.deprecated is not None:
+        _check_deprecated(said.deprecated, findings)
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _check_needs(need: Any, findings: Findings) -> None:
+    if not isinstance(need, Need):
+        findings.add(
+            "access", f"needs={need!r} is no need", "use anyone, signed_in, peers, Scope(...), Role(...) or Owner"
+        )
+    elif isinstance(need, AllOf | AnyOf):
+        for part in need.needs:
+            if isinstance(part, Anyone):
+                findings.add(
+                    "access", f"anyone is combined in `{need}`", "anyone stands alone: what is beside it has no effect"
+                )
+            _check_needs(part, findings)
+    elif isinstance(need, Scope) and not (isinstance(cast("Any", need.name), str) and _SCOPE.fullmatch(need.name)):
+        findings.add("access", f"{need.name!r} is no scope", "a scope is one word without spaces or quotes (RFC 6749)")
+    elif isinstance(need, Role) and not (isinstance(cast("Any", need.name), str) and need.name.strip()):
+        findings.add("access", "a role has no name", "write Role('editor')")
+
+
+def _check_rate(rate: Any, findings: Findings) -> None:
+    if not isinstance(rate, Rate):
+        findings.add("rate", f"{rate!r} is no rate", "write Rate('20/minute')")
+        return
+    try:
+        calls, _ = rate.parsed()
+    except (ValueError, TypeError, AttributeError) as error:
+        findings.add("rate", f"the rate {rate.limit!r} cannot be read", str(error))
+        return
+    if rate.per not in ("caller", "tenant", "address"):
+        findings.add("rate", f"a rate cannot be per {rate.per!r}", "use caller, tenant or address")
+    if rate.cost < 1 or rate.burst < 0 or rate.cost > (rate.burst or calls):
+        findings.add(
+            "rate", f"no call ever fits: cost {rate.cost}, burst {rate.burst or calls}", "let 1 <= cost <= burst"
+        )
+
+
+def _check_level(level: Any, findings: Findings) -> None:
+    if not isinstance(level, Level):
+        findings.add("level", f"{level!r} is no level", "write Level(p99=0.25, availability=0.999)")
+        return
+    if level.p99 is not None and not _positive(level.p99):
+        findings.add("level", f"p99={level.p99!r} is no time", "give it as seconds above zero")
+    if level.availability is not None and not (_positive(level.availability) and level.availability <= 1):
+        findings.add("level", f"availability={level.availability!r}", "give it as a part of 1, such as 0.999")
+
+
+def _check_deprecated(deprecated: Any, findings: Findings) -> None:
+    if not isinstance(deprecated, Deprecated):
+        findings.add(
+            "deprecated", f"{deprecated!r} is no deprecation", "write Deprecated(since=date(...), sunset=date(...))"
+        )
+    elif deprecated.sunset is not None and deprecated.sunset < deprecated.since:
+        findings.add("deprecated", "the sunset is before the deprecation", "let sunset come after since")
