@@ -1,0 +1,90 @@
+"""Keeps accounts; lets their owners in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import final
+
+from enfilade import Sensitive
+from enfilade.service import (
+    Key,
+    Owned,
+    Passwords,
+    Row,
+    Table,
+    Taken,
+    Tokens,
+    Topic,
+    Unique,
+    atomic,
+    current,
+    new_id,
+)
+from shop.accounts.contract import (
+    Account,
+    Accounts,
+    Contact,
+    Email,
+    EmailTaken,
+    LoginRefused,
+    Name,
+    Password,
+    Session,
+    SignedUp,
+    UnknownAccount,
+)
+
+_SESSION = timedelta(hours=12)
+
+
+class AccountRow(Row):
+    id: Owned[Key[str]]
+    name: str
+    email: Unique[str]
+    password: Sensitive[str]
+    """Its argon2 hash."""
+    since: datetime
+
+
+@final
+@dataclass
+class AccountsService(Accounts):
+    accounts: Table[AccountRow]
+    signed_up: Topic[SignedUp]
+    passwords: Passwords
+    tokens: Tokens
+
+    async def sign_up(self, name: Name, email: Email, password: Sensitive[Password]) -> Account:
+        secret = await self.passwords.hash(password)
+        row = AccountRow(id=new_id("acc"), name=name, email=email.lower(), password=secret, since=current().now)
+        try:
+            return await self._open(row)
+        except Taken as taken:
+            raise EmailTaken() from taken
+
+    @atomic
+    async def _open(self, row: AccountRow) -> Account:
+        await self.accounts.add(row)
+        account = row.into(Account)
+        await self.signed_up.publish(SignedUp(account=account))
+        return account
+
+    async def log_in(self, email: Email, password: Sensitive[Password]) -> Session:
+        found = await self.accounts.find("email = :email", email=email.lower())
+        row = found[0] if found else None
+        # Without an account it takes as long, so that nobody learns here who has one.
+        if not await self.passwords.verify(row and row.password, password) or row is None:
+            raise LoginRefused()
+        token = self.tokens.issue(row.id, scopes=["orders:write"], ttl=_SESSION.total_seconds())
+        return Session(token=token, expires=current().now + _SESSION)
+
+    async def account(self) -> Account:
+        return (await self._row(current().me)).into(Account)
+
+    async def contact(self, account: str) -> Contact:
+        return (await self._row(account)).into(Contact)
+
+    async def _row(self, id: str) -> AccountRow:
+        row = await self.accounts.get(id)
+        if row is None:
+            raise UnknownAccount()
+        return row

@@ -1,0 +1,69 @@
+"""The catalogue is a file that is released with the shop: read once, kept in memory, the same in every process."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import final
+
+from enfilade import Message, Money, Offset, Slice
+from enfilade.contract.codec import codec
+from shop.catalog.contract import START, Catalog, Product, Sku, UnknownProduct
+
+_FILE = Path(__file__).with_name("products.json")
+
+
+@final
+class CatalogService(Catalog):
+    def __init__(self) -> None:
+        self._products = _read(_FILE)
+
+    async def products(self, category: str = "", page: Offset = START) -> Slice[Product]:
+        found = [one for one in self._products.values() if not category or category in one.categories]
+        return Slice(items=tuple(found[page.offset : page.offset + page.limit]), total=len(found))
+
+    async def product(self, sku: Sku) -> Product:
+        if sku not in self._products:
+            raise UnknownProduct(sku=sku)
+        return self._products[sku]
+
+    async def everything(self) -> tuple[Product, ...]:
+        return tuple(self._products.values())
+
+
+class _Price(Message):
+    currency_code: str
+    units: int
+    nanos: int
+    """Billionths of a unit."""
+
+    def money(self) -> Money:
+        return Money(amount=self.units + Decimal(self.nanos).scaleb(-9), currency=self.currency_code)
+
+
+class _Entry(Message):
+    id: str
+    name: str
+    description: str
+    picture: str
+    price_usd: _Price
+    categories: tuple[str, ...]
+
+
+class _Catalogue(Message):
+    products: tuple[_Entry, ...]
+
+
+def _read(file: Path) -> Mapping[str, Product]:
+    """The file's products by their sku, in the order of their names."""
+    entries = codec(_Catalogue, names="camel").decode(file.read_bytes()).products
+    return {
+        one.id: Product(
+            sku=one.id,
+            name=one.name,
+            description=one.description,
+            picture=one.picture,
+            price=one.price_usd.money(),
+            categories=one.categories,
+        )
+        for one in sorted(entries, key=lambda one: one.name)
+    }
