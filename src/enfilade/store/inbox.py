@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from enfilade.contract.message import Message
@@ -40,8 +40,13 @@ class Inbox:
         """Take entries for a consumer, in their order; those that it ever took are left out. How many were new."""
         raise NotImplementedError
 
-    async def claim(self, now: datetime, limit: int = 32, lease: float = 60.0) -> tuple[Delivery, ...]:
-        """Lease what can be heard now, for `lease` seconds: of each consumer, source and key only the first one."""
+    async def claim(
+        self, now: datetime, limit: int = 32, lease: float = 60.0, *, consumers: Collection[str] | None = None
+    ) -> tuple[Delivery, ...]:
+        """Lease what can be heard now, for `lease` seconds: of each consumer, source and key only the first one.
+
+        Only for these consumers; a replica of another release may have taken entries for others.
+        """
         raise NotImplementedError
 
     async def done(self, delivery: Delivery) -> None:
@@ -76,6 +81,6 @@ class Inbox:
         """Deliveries that wait, dead letters not among them."""
         raise NotImplementedError
 
-    async def sweep(self, before: datetime) -> int:
-        """Forget what was heard before then; it must be longer ago than anything can come twice."""
+    async def sweep(self, before: datetime, *, consumers: Collection[str] | None = None) -> int:
+        """Forget what (these consumers) heard before then; it must be longer ago than anything can come twice."""
         raise NotImplementedError

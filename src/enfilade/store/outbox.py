@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from enfilade.contract.message import Message
@@ -36,8 +36,11 @@ class Outbox:
         """Say it with the open unit of work; written at its commit. An id that is there already changes nothing."""
         raise NotImplementedError
 
-    async def due(self, now: datetime, limit: int = 200) -> tuple[Entry, ...]:
-        """What is to be handed on: timers that are due, then the rest in the order it was said."""
+    async def due(self, now: datetime, limit: int = 200, *, without: Collection[str] = ()) -> tuple[Entry, ...]:
+        """What is to be handed on: timers that are due, then the rest in the order it was said.
+
+        Not what waits behind a refused entry: `without` names keys, and ids of entries that have no key.
+        """
         raise NotImplementedError
 
     async def sent(self, ids: Sequence[str]) -> None:
