@@ -15,14 +15,11 @@ import msgspec
 
 from enfilade.call import current_or_none
 from enfilade.trace.context import span_hex, trace_hex
+from enfilade.trace.line import one_line
 from enfilade.trace.span import current_span
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; all else was said by `extra=`."""
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
-    ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t",
-}  # fmt: skip
-"""Characters that start lines or steer terminals."""
 _COLORS: Final = {"WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 
 
@@ -52,8 +49,9 @@ class Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **_where(),
-            **{name: _plain(value) for name, value in _extra(record).items()},
         }
+        for name, value in _extra(record).items():
+            line.setdefault(name, _plain(value))
         if stack := _stack(self, record):
             line["exception"] = stack
         return msgspec.json.encode(line).decode()
@@ -69,14 +67,14 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
         extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record).items())
-        message = f"{record.name}: {record.getMessage()}{extra}".translate(_CONTROL)
+        message = one_line(f"{record.name}: {record.getMessage()}{extra}")
         where = _where()
         place = " ".join(filter(None, (where.get("operation"), where.get("trace_id", "")[:16])))
         code = _COLORS.get(record.levelname) if self._color else None
         level = f"\x1b[{code}m{record.levelname:7}\x1b[0m" if code else f"{record.levelname:7}"
         line = f"{at} {level} {message}" + (f"  [{place}]" if place else "")
         stack = _stack(self, record)
-        return "\n".join([line, *(f"    {part.translate(_CONTROL)}" for part in stack.splitlines())])
+        return "\n".join([line, *(f"    {one_line(part)}" for part in stack.splitlines())])
 
 
 def _where() -> dict[str, str]:
