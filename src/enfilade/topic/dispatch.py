@@ -1,0 +1,156 @@
+"""Inbox to handlers: each event once, in order for each key, again when it fails, at last to the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+
+from enfilade.clock import Clock
+from enfilade.store.inbox import Delivery
+from enfilade.store.outbox import Entry
+from enfilade.store.store import Store
+from enfilade.topic.bell import Bell
+from enfilade.topic.consumer import Consumer
+from enfilade.topic.deliver import Deliverer
+from enfilade.topic.pace import Pace
+from enfilade.topic.ticks import Ticks
+from enfilade.trace.recorder import Recorder
+
+log = logging.getLogger("enfilade.topic")
+
+_SPARE = 15.0
+"""Seconds that a lease is longer than a handler may run, for its last commit."""
+
+
+class Dispatcher:
+    """Runs the handlers and schedules of one service, so many at a time.
+
+    What a handler changes and that it heard the event commit together: what is delivered twice is heard once.
+    A handler that fails is run again later, and what has the same key waits for it; other keys go on.
+    """
+
+    def __init__(
+        self, store: Store, consumers: Sequence[Consumer], *, clock: Clock, recorder: Recorder, pace: Pace | None = None
+    ) -> None:
+        self.consumers = {one.id: one for one in consumers}
+        self.topics = frozenset(one.topic for one in consumers)
+        """What the service hears."""
+        self._store = store
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._deliverer = Deliverer(store, clock=clock, recorder=recorder, pace=self._pace)
+        self._ticks = Ticks(store, consumers, clock)
+        self._lease = _SPARE + max((one.operation.timeout for one in consumers), default=0.0)
+        self._bell = Bell(clock)
+        self._claiming = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._running: dict[asyncio.Task[None], Delivery | None] = {}
+        self._cleaned = float("-inf")
+
+    async def accept(self, entries: Sequence[Entry]) -> None:
+        """Take what the service hears of these: the end of a transport."""
+        async with self._store.unit():
+            for one in self.consumers.values():
+                heard = [entry for entry in entries if entry.topic == one.topic]
+                if heard:
+                    await self._store.inbox.accept(one.id, heard)
+        self._bell.ring()
+
+    async def start(self, *, background: bool = True) -> None:
+        """Begin the schedules, and work in the background until `stop`; without it, `turn` does the work."""
+        await self._ticks.begin()
+        if background and self.consumers:
+            self._task = asyncio.create_task(self._run(), name=f"dispatcher {self._store.service}")
+
+    async def drain(self, within: float) -> bool:
+        """Begin nothing more, and let what runs end, for so many seconds at most; False where something still runs."""
+        await self._end_loop()
+        end = self._clock.monotonic() + within
+        while self._running and (left := end - self._clock.monotonic()) > 0:
+            await self._bell.wait(left)
+        return not self._running
+
+    async def stop(self) -> None:
+        """End at once. What was running is run again, by the next start or by another replica."""
+        await self._end_loop()
+        for task, delivery in list(self._running.items()):
+            await _end(task)
+            if delivery is not None:
+                await self._deliverer.again(delivery, 0.0, "it was stopped before its end")
+
+    async def turn(self) -> int:
+        """Run all that can be run now, to its end; how much there was."""
+        begun = await self._begin()
+        while self._running:
+            await asyncio.wait(self._running)
+        return begun
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                begun = await self._begin()
+                await self._clean()
+                pause = 0.0 if begun else await self._pause()
+            except Exception:
+                log.exception("the inbox of %s cannot be read; trying again", self._store.service)
+                pause = self._pace.poll
+            if pause:
+                await self._bell.wait(pause)
+
+    async def _begin(self) -> int:
+        """Start what is due, as far as there is room; how much was started."""
+        async with self._claiming:
+            turns = await self._ticks.turn()
+            for one in turns:
+                self._start(self._deliverer.tick(one), None)
+            room = self._pace.at_once - len(self._running)
+            if room <= 0 or not self.consumers:
+                return len(turns)
+            now = self._clock.now()
+            claimed = await self._store.inbox.claim(now, room, self._lease, consumers=tuple(self.consumers))
+            for delivery in claimed:
+                consumer = self.consumers[delivery.consumer]
+                if self._ticks.overtaken(delivery):
+                    self._start(self._deliverer.skip(delivery), delivery)
+                else:
+                    self._start(self._deliverer.deliver(consumer, delivery), delivery)
+            return len(turns) + len(claimed)
+
+    def _start(self, work: Coroutine[None, None, None], delivery: Delivery | None) -> None:
+        task = asyncio.create_task(work)
+        self._running[task] = delivery
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._bell.ring()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error(
+                "%s: how a delivery ended could not be stored; its lease will end", self._store.service, exc_info=error
+            )
+
+    async def _pause(self) -> float:
+        """Seconds till something is due; no longer than the poll."""
+        due = await self._store.inbox.next_due()
+        waits = [] if due is None else [(due - self._clock.now()).total_seconds()]
+        if (turn := self._ticks.pause()) is not None:
+            waits.append(turn.total_seconds())
+        return min((wait for wait in waits if wait > 0), default=self._pace.poll)
+
+    async def _clean(self) -> None:
+        if self._clock.monotonic() - self._cleaned >= self._pace.clean:
+            self._cleaned = self._clock.monotonic()
+            await self._deliverer.clean(self.consumers.values())
+
+    async def _end_loop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

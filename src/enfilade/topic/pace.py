@@ -1,0 +1,31 @@
+"""How often, how long and how many: the numbers of delivery, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Numbers of delivery. Times are seconds."""
+
+    tries: int = 10
+    """Runs of a handler before an event goes to the dead letters; with the waits below, about four minutes in all."""
+    first: float = 1.0
+    """The longest that the first wait can be; each further one is twice as long."""
+    longest: float = 300.0
+    at_once: int = 16
+    """Handlers of one service that run at the same time."""
+    batch: int = 200
+    """Entries that the relay hands on at once: beyond that, a commit is shared well enough."""
+    poll: float = 1.0
+    """The longest sleep: a ring may come from another process, where we do not hear it."""
+    clean: float = 60.0
+    """Between two rounds of forgetting what was heard long ago."""
+    keep: float = 7 * 86400.0
+    """How long what was heard is remembered, so that it is not heard twice."""
+
+    def wait(self, tries: int, random: Random) -> float:
+        """The wait after so many failed tries: any part of the longest one, so that failures do not return in step."""
+        return random.uniform(0, min(self.longest, self.first * 2 ** min(tries - 1, 30)))
