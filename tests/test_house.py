@@ -1,0 +1,56 @@
+"""The house: public names are few and known, and every room is small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import enfilade
+from enfilade import service
+
+ROOT = Path(__file__).parents[1]
+
+CONTRACT = """
+    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Header Key Level Maybe Message Meta Money Named Offset Owner
+    Page Paging Problem Rate Role Scope Sensitive Slice Stream Unavailable Version anyone command contract current deadline
+    new_id peers query signed_in
+""".split()
+SERVICE = """
+    Answered Blobs Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken Threads
+    Tokens Topic Unique Version atomic current deadline every new_id on where
+""".split()
+
+
+def test_a_contract_says_all_with_these_names() -> None:
+    assert sorted(enfilade.__all__) == sorted(CONTRACT)
+    assert all(hasattr(enfilade, name) for name in CONTRACT)
+
+
+def test_an_implementation_takes_all_from_these_names() -> None:
+    assert sorted(service.__all__) == sorted(SERVICE)
+    assert all(hasattr(service, name) for name in SERVICE)
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for file in (ROOT / "src").rglob("*.py")
+        if (lines := len(file.read_text("utf-8").splitlines())) > 400
+    }
+
+    assert long == {}
+
+
+def test_each_module_says_what_it_is_for() -> None:
+    silent = [
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "src").rglob("*.py")
+        if not ast.get_docstring(ast.parse(file.read_text("utf-8")))
+    ]
+
+    assert silent == []
+
+
+def test_the_reading_path_of_the_architecture_exists() -> None:
+    for place in ("examples/shop/orders/contract.py", "examples/shop/app.py", "src/enfilade/app.py", "src/enfilade/call.py"):
+        assert (ROOT / place).is_file()
