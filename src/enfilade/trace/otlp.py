@@ -41,21 +41,23 @@ def encode_spans(spans: Iterable[Span], resource: Mapping[str, Fact]) -> bytes:
 
 def _span(span: Span) -> bytes:
     start = int(span.start * 1e9)
-    parts = [b"\x0a\x10", span.trace_id.to_bytes(16, "big"), b"\x12\x08", span.span_id.to_bytes(8, "big")]
+    out = b"\x0a\x10" + span.trace_id.to_bytes(16, "big") + b"\x12\x08" + span.span_id.to_bytes(8, "big")
     if span.parent_id:
-        parts += (b"\x22\x08", span.parent_id.to_bytes(8, "big"))
-    parts += (_head(span.name, span.kind), _times(0x39, start, 0x41, start + int(span.duration * 1e9)))
-    parts.extend(_attribute(0x4A, name, value) for name, value in span.facts.items())
+        out += b"\x22\x08" + span.parent_id.to_bytes(8, "big")
+    out += _head(span.name, span.kind) + _times(0x39, start, 0x41, start + int(span.duration * 1e9))
+    for name, value in span.facts.items():
+        out += _attribute(0x4A, name, value)
     if span.status and span.kind == "server":
-        parts.append(_attribute(0x4A, "http.response.status_code", span.status))
+        out += _attribute(0x4A, "http.response.status_code", span.status)
     if span.peer:
-        parts.append(_attribute(0x4A, "enfilade.peer", span.peer))
-    parts.extend(_phase(phase, start) for phase in span.phases)
+        out += _attribute(0x4A, "enfilade.peer", span.peer)
+    for phase in span.phases:
+        out += _phase(phase, start)
     if span.outcome != "ok":
-        parts.append(_attribute(0x4A, "enfilade.outcome", span.outcome))
+        out += _attribute(0x4A, "enfilade.outcome", span.outcome)
         if span.status >= 500:
-            parts.append(_ERROR)
-    return b"".join(parts)
+            out += _ERROR
+    return out
 
 
 @lru_cache(maxsize=4096)
