@@ -4,6 +4,8 @@ This is all that a contract may say. What an implementation may take is in `enfi
 station (`from enfilade.endpoint import rest`).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from enfilade.call import current, deadline, new_id
 from enfilade.contract.blob import Blob, Stream
 from enfilade.contract.declare import command, contract, query
@@ -15,9 +17,13 @@ from enfilade.contract.need import Owner, Role, Scope, anyone, peers, signed_in
 from enfilade.contract.page import FIRST, Offset, Page, Paging, Slice
 from enfilade.errors import DeadlineExceeded, Problem, Unavailable
 
+if TYPE_CHECKING:
+    from enfilade.app import App
+
 __all__ = [
     "FIRST",
     "UNSET",
+    "App",
     "Blob",
     "Body",
     "DeadlineExceeded",
@@ -54,3 +60,12 @@ __all__ = [
     "query",
     "signed_in",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`App` is loaded when it is asked for: a contract alone does not need the whole platform."""
+    if name == "App":
+        from enfilade.app import App
+
+        return App
+    raise AttributeError(f"enfilade has no {name}")

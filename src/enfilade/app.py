@@ -14,17 +14,18 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeForm
 
-from enfilade import guard, trace
+from enfilade import guard
 from enfilade.call import Principal, Station
 from enfilade.clock import Clock, SystemClock
 from enfilade.config import Config, load
 from enfilade.endpoint import rest
-from enfilade.endpoint.asgi import Receive, Scope, Send, serve_http
+from enfilade.endpoint.asgi import serve_http
 from enfilade.endpoint.local import through_codec
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
-from enfilade.running import Mount, Running, Tools
+from enfilade.running import Running, Tools
 from enfilade.service.host import ambient
+from enfilade.service.mount import Mount, Receive, Scope, Send
 
 C = TypeVar("C")
 
@@ -108,9 +109,12 @@ class App:
         self.resolvers.append(resolver)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Running]:
-        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong."""
-        running = Running(self, self.config or load(), stations)
+    async def running(self, *, background: bool = True) -> AsyncGenerator[Running]:
+        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong.
+
+        Without `background` events are delivered and timers run only when a test says so.
+        """
+        running = Running(self, self.config or load(), stations, background=background)
         await running.start()
         self.running_now = running
         try:
@@ -133,10 +137,13 @@ class App:
         running = self.running_now
         if running is None:
             raise Misuse(f"{self.name} was asked before its lifespan began: run it on a server that supports lifespan.")
-        if scope["type"] == "http" and (mount := running.mount_for(scope["method"], scope["path"])) is None:
+        mount = running.mount_for(scope) if self.mounts else None
+        if mount is not None:
+            await mount.serve(scope, receive, send)
+        elif scope["type"] == "http":
             await serve_http(running.served, scope, receive, send)
         else:
-            await running.serve_mounted(scope, receive, send)
+            raise Misuse(f"{self.name} does not speak {scope['type']} at {scope['path']}.")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -149,5 +156,3 @@ class App:
             raise
         await send({"type": "lifespan.shutdown.complete"})
 
-
-_ = trace

@@ -72,6 +72,10 @@ class Config(Settings):
     """Seals cursors; required outside development, 32 characters or more."""
     concurrency: int = 128
     """Calls from outside that one service serves at once; more wait briefly, then are refused with 503."""
+    threads: int = 16
+    """Threads of each service that asks for `Threads`."""
+    processes: int = 2
+    """Processes of each service that asks for `Processes`."""
     drain: float = 10.0
     """Seconds that a shutdown may take to finish what runs and to deliver what was published."""
     host: str = "127.0.0.1"

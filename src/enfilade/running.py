@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,13 @@ from enfilade.outbound import Http
 from enfilade.service.find import implementation, place
 from enfilade.service.host import hosted
 from enfilade.service.inject import Injector, wants
+from enfilade.service.mount import Mount, Receive, Scope, Send
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
 from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
 from enfilade.topic import handlers_of, schedules_of
+from enfilade.topic.consumer import Consumer, consumers_of
+from enfilade.topic.messaging import Messaging
 from enfilade.trace.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -58,15 +60,6 @@ Row = Callable[[Tools, Sequence[Station]], tuple[Station, ...]]
 
 
 @dataclass
-class Mount:
-    """Another ASGI application below a path."""
-
-    path: str
-    asgi: Any
-    name: str
-
-
-@dataclass
 class Placed:
     """A contract and what serves it in this process."""
 
@@ -84,7 +77,7 @@ class Placed:
 class Running:
     """A started app. Made by `App.running()`."""
 
-    def __init__(self, app: App, config: Config, stations: Row) -> None:
+    def __init__(self, app: App, config: Config, stations: Row, *, background: bool = True) -> None:
         self.app = app
         self.config = config
         self.clock: Clock = app.clock
@@ -101,7 +94,8 @@ class Running:
         self._by_type: dict[type, Contract] = {}
         self._exit = AsyncExitStack()
         self._waiting: set[str] = {"start"}
-        self._deliveries: list[Any] = []
+        self._background = background
+        self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
 
     # -- start and stop
 
@@ -114,6 +108,8 @@ class Running:
             await self._open()
             self._wire()
             await self._enter()
+            await self.messaging.start(background=self._background)
+            self._exit.push_async_callback(self.messaging.stop, self.config.drain if self._background else 0.0)
         except BaseException:
             await self._exit.aclose()
             raise
@@ -123,12 +119,6 @@ class Running:
     async def stop(self) -> None:
         """Finish what runs, deliver what was published, close everything, within `drain` seconds."""
         self._waiting.add("stop")
-        try:
-            async with asyncio.timeout(self.config.drain):
-                for delivery in self._deliveries:
-                    await delivery.drain(self.config.drain)
-        except TimeoutError:
-            log.warning("%s stops with events undelivered; they go out at the next start", self.app.name)
         await self._exit.aclose()
 
     def unready(self) -> tuple[str, ...]:
@@ -210,23 +200,23 @@ class Running:
             self.tokens = Tokens(issuer, self.clock)
         self.verifier = Verifier(issuers, self.clock)
 
-    def _singles(self, placed: Placed) -> Mapping[type, Callable[[], Any]]:
+    def _singles(self, placed: Placed) -> Mapping[type, Callable[[Any], Any]]:
         """What the platform gives to one service, by type."""
         store = placed.store
         blobs: Blobs = MemoryBlobs() if self.config.data_url == "sqlite::memory:" else FolderBlobs(self.folder / "blobs")
         self.blobs = blobs
-        singles: dict[type, Callable[[], Any]] = {
-            Http: lambda: self._closing(Http(self.recorder)),
-            Threads: lambda: self._closing(Threads()),
-            Processes: lambda: self._closing(Processes()),
-            Passwords: Passwords,
-            Blobs: lambda: blobs,
-            Clock: lambda: self.clock,
+        singles: dict[type, Callable[[Any], Any]] = {
+            Http: lambda kind: self._closing(kind(self.recorder)),
+            Threads: lambda kind: self._closing(kind(self.config.threads)),
+            Processes: lambda kind: self._closing(kind(self.config.processes)),
+            Passwords: lambda kind: kind(),
+            Blobs: lambda _: blobs,
+            Clock: lambda _: self.clock,
         }
         if self.tokens is not None:
-            singles[Tokens] = lambda: self.tokens
+            singles[Tokens] = lambda _: self.tokens
         if store is not None:
-            singles[Database] = lambda: store.database
+            singles[Database] = lambda _: store.database
         return singles
 
     def _closing(self, thing: Any) -> Any:
@@ -262,6 +252,8 @@ class Running:
             for operation in placed.contract.operations:
                 end = hosted(operation, placed.instance) if last is None else last[operation.id]
                 self.handlers[operation.id] = row(operation, stations, end)
+            if placed.store is not None:
+                self.messaging.join(placed.store, self._consumers(placed, tools))
         site = Site(
             name=self.app.name,
             contracts=tuple(placed.contract for placed in self.placed.values()),
@@ -286,6 +278,14 @@ class Running:
             isolate=isolate,
         )
 
+    def _consumers(self, placed: Placed, tools: Tools) -> Sequence[Consumer]:
+        """The handlers and timers of a service. Who says an event need not know who hears it, so any peer may call them."""
+        if not isinstance(placed.build, type):
+            return ()
+        stations = self._stations(replace(tools, may_call=lambda _peer, _service: True), self.app.stations)
+        name = placed.contract.name
+        return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, placed.instance)))
+
     def _remote(self, placed: Placed) -> Mapping[str, Handler]:
         return remote.connect(placed.contract, placed.at, self._closing(Http(self.recorder)))
 
@@ -301,7 +301,18 @@ class Running:
             for resource in placed.injector.resources if placed.injector else ():
                 await self._exit.enter_async_context(resource)
         for mount in self.app.mounts:
-            await self._exit.enter_async_context(lifespan(mount))
+            await self._exit.enter_async_context(mount.lifespan())
+
+    # -- requests
+
+    def mount_for(self, scope: Scope) -> Mount | None:
+        """The mounted application that a request is for: ours have the precedence, by method and path."""
+        path: str = scope["path"]
+        for mount in self.app.mounts:
+            if mount.has(path):
+                ours = scope["type"] == "http" and any(one.knows(scope["method"], path) for one in self.served)
+                return None if ours else mount
+        return None
 
     # -- calls from code that is no service
 

@@ -29,11 +29,13 @@ from enfilade.app import App
 from enfilade.call import Principal
 from enfilade.clock import VirtualClock
 from enfilade.config import Config
-from enfilade.contract.message import Event
+from enfilade.contract.codec import codec
+from enfilade.contract.message import Event, event_key, event_name
 from enfilade.errors import Misuse
 from enfilade.running import Running
 from enfilade.service.inject import is_contract
-from enfilade.store import Row
+from enfilade.store import Entry, Row
+from enfilade.topic.topic import uuid7
 
 C = TypeVar("C")
 E = TypeVar("E", bound=Event)
@@ -161,12 +163,17 @@ class Stage:
 
     async def hear(self, event: Event, *, source: str = _TESTS) -> None:
         """Deliver an event as if another service had said it, and let everything that follows happen."""
-        await self.running.deliver(event, source)
+        entry = Entry(
+            id=uuid7(self.clock), topic=event_name(type(event)), source=source, key=event_key(event),
+            at=self.clock.now(), body=codec(type(event)).encode(event), headers={},
+        )  # fmt: skip
+        for dispatcher in self.running.messaging.dispatchers:
+            await dispatcher.accept([entry])
         await self.settle()
 
     async def settle(self) -> None:
         """Deliver what was published and is due, until nothing is left. Time does not move."""
-        await self.running.settle()
+        await self.running.messaging.settle()
 
     async def advance(self, by: timedelta | float) -> None:
         """Move time, and let happen what becomes due on the way."""

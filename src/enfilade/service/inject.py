@@ -113,8 +113,8 @@ class Injector:
     store: Store | None
     contracts: Callable[[type], Any | None]
     """The handle of a contract, or None where nobody serves it."""
-    singles: Mapping[type, Callable[[], Any]]
-    """What the platform has one of for each service: `Http`, `Threads`, `Database`, ..."""
+    singles: Mapping[type, Callable[[Any], Any]]
+    """What the platform gives to each service: `Http`, `Threads`, `Database`, ... or a class of the user's that inherits it."""
     provided: Mapping[Any, Callable[..., Any]]
     """What the app provides by `app.provide(kind).by(build)`."""
     resources: list[Any] = field(default_factory=list[Any])
@@ -186,7 +186,7 @@ class Injector:
         if isinstance(kind, type):
             for single, supply in self.singles.items():
                 if issubclass(kind, single):
-                    return supply()
+                    return supply(kind)
         return self.build(kind) if want.kind == "resource" else _ABSENT
 
     def _why(self, want: Want) -> str:
