@@ -8,7 +8,7 @@
     . MethodNotAllowed 405
     . NotAcceptable 406
     . TooSlow 408
-    . Conflict 409          the state does not allow it now; . Taken and . Stale of the store are conflicts
+    . Conflict 409          the state does not allow it now; . Taken, . Stale and . CheckFailed of the store are conflicts
     . PreconditionFailed 412
     . TooLarge 413
     . UnsupportedMedia 415
@@ -179,6 +179,10 @@ class Stale(Conflict, status=409):
     """The row was changed by someone else meanwhile."""
 
 
+class CheckFailed(Conflict, status=409):
+    """The change would break a rule of what is stored."""
+
+
 class PreconditionFailed(Problem, status=412):
     """The resource is not in the state that the request expects."""
 
@@ -223,7 +227,7 @@ class TooManyRequests(Problem, status=429):
 
 
 for _own in (
-    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale,
+    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale, CheckFailed,
     PreconditionFailed, TooLarge, UnsupportedMedia, RangeNotSatisfiable, Invalid, KeyReused, PreconditionRequired,
     TooManyRequests,
 ):  # fmt: skip
