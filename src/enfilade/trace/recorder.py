@@ -154,27 +154,6 @@ class Recorder:
         if abs(epoch - self._epoch) > _DRIFT:
             self._epoch = epoch
 
-    def _begin(self, name: str, kind: Kind, traceparent: str, facts: dict[str, Fact]) -> Span:
-        call, parent = current_or_none(), current_span()
-        if parent is not None:
-            trace_id, parent_id = parent.trace_id, parent.span_id
-        elif call is not None and call.trace_id:
-            trace_id, parent_id = call.trace_id, call.span_id
-        else:
-            trace_id, parent_id = parse_traceparent(traceparent)
-        service = call.operation.service if call is not None else self.service
-        clock = self.clock.monotonic()
-        return Span(
-            trace_id or self._bits(128) or 1, self._bits(64) or 1, parent_id, name, service, kind, "", clock,
-            clock + self._epoch, _bounded(facts) if facts else facts,
-        )  # fmt: skip
-
-    def _end(self, span: Span, error: BaseException | None) -> None:
-        span.duration = self.clock.monotonic() - span.clock
-        if error is not None:
-            span.fail(error)
-        self._keep(span)
-
     def _keep(self, span: Span) -> None:
         if self._skip and not self.sampled(span.trace_id) and span.status < 500:
             return
@@ -207,23 +186,41 @@ class _Calls:
 class _Open:
     """The `with` of `Recorder.span`."""
 
-    __slots__ = ("_recorder", "_said", "_span", "_token")
+    __slots__ = ("_facts", "_kind", "_name", "_recorder", "_span", "_token", "_traceparent")
 
     def __init__(self, recorder: Recorder, name: str, kind: Kind, traceparent: str, facts: dict[str, Fact]) -> None:
         self._recorder = recorder
-        self._said: tuple[str, Kind, str, dict[str, Fact]] = (name, kind, traceparent, facts)
-        self._token: Token[tuple[Call | None, Span] | None]
+        self._name = name
+        self._kind: Kind = kind
+        self._traceparent = traceparent
+        self._facts = _bounded(facts) if facts else _NOTHING
 
     def __enter__(self) -> Span:
-        self._span = self._recorder._begin(*self._said)
-        self._token = inner.set((current_or_none(), self._span))
+        recorder, call, parent = self._recorder, current_or_none(), current_span()
+        if parent is not None:
+            trace_id, parent_id = parent.trace_id, parent.span_id
+        elif call is not None and call.trace_id:
+            trace_id, parent_id = call.trace_id, call.span_id
+        else:
+            trace_id, parent_id = parse_traceparent(self._traceparent) if self._traceparent else (0, 0)
+        clock = recorder.clock.monotonic()
+        self._span = Span(
+            trace_id or recorder._bits(128) or 1, recorder._bits(64) or 1, parent_id, self._name,
+            call.operation.service if call is not None else recorder.service, self._kind, "", clock,
+            clock + recorder._epoch, self._facts,
+        )  # fmt: skip
+        self._token: Token[tuple[Call | None, Span] | None] = inner.set((call, self._span))
         return self._span
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         inner.reset(self._token)
-        self._recorder._end(self._span, error)
+        span = self._span
+        span.duration = self._recorder.clock.monotonic() - span.clock
+        if error is not None:
+            span.fail(error)
+        self._recorder._keep(span)
 
 
 def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:

@@ -106,7 +106,7 @@ def current_span() -> Span | None:
     return call.span if call is not None else None
 
 
-class phase:  # noqa: N801  (reads as a statement: `with phase("price"):`)
+class phase:  # noqa: N801  (reads as a statement: `with phase("tax"):`)
     """A named part of the current span, with its time: `with phase("tax"): ...`; nothing where there is none."""
 
     __slots__ = ("_began", "_call", "_name", "_span")
