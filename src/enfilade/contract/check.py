@@ -1,4 +1,6 @@
 """Every place of a request that is wrong, not only the first: the slow way, taken once decoding has failed."""
+# What was read from JSON is of unknown type until it has been checked; that is what happens here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ Unknown = Literal["refuse", "ignore"]
 MOST_ERRORS = 32
 """More would help nobody, and a large body could ask for a very large answer."""
 
-_PLAIN = {
+PLAIN = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "null",
     "array": "an array", "object": "an object", "datetime": "a date-time with a zone (RFC 3339)",
     "date": "a date (RFC 3339)", "time": "a time with a zone (RFC 3339)", "uuid": "a UUID", "decimal": "a decimal",
@@ -35,8 +37,12 @@ def wrong_places(raw: Any, shape: Shape, names: Names, unknown: Unknown) -> tupl
 def told(error: Exception) -> str:
     """A message of msgspec in the words of JSON."""
     text = re.sub(r" - at `.*`$", "", str(error))
-    text = re.sub(r"`([a-z]+)`", lambda match: _PLAIN.get(match[1], match[1]), text)
+    text = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", _words, text)
     return text.replace("`", "'") + ("" if text.endswith(".") else ".")
+
+
+def _words(match: re.Match[str]) -> str:
+    return " or ".join(PLAIN.get(name, name) for name in match[1].split(" | "))
 
 
 class _Check:

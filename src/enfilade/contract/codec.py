@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from typing_extensions import TypeForm
 
-from enfilade.contract.check import Unknown, told, wrong_places
+from enfilade.contract.check import PLAIN, Unknown, told, wrong_places
 from enfilade.contract.declare import Names
 from enfilade.contract.rewrite import Unfit, dumper, fits, loader
 from enfilade.contract.shape import Shape, shape
@@ -108,26 +108,18 @@ class Codec(Generic[T]):
 
     def from_text(self, values: Sequence[str]) -> T:
         """The value that the texts of one parameter say: `["3"]` is 3, several are an array. Raises Invalid."""
-        raw: Any = list(values)
-        item = self.shape
-        if item.kind not in ("array", "tuple"):
-            if len(raw) != 1:
-                raise Invalid(errors=(FieldError(pointer="", detail=f"Expected it once, not {len(raw)} times."),))
-            raw = raw[0]
-        else:
-            item = item.parts[0]
+        several = self.shape.kind in ("array", "tuple")
+        if len(values) != 1 and not several:
+            raise Invalid(errors=(FieldError(pointer="", detail=f"Expected it once, not {len(values)} times."),))
+        kind = _kind(self.shape.parts[0] if several else self.shape)
+        for text in values:
+            if "\0" in text or not fits(kind, text) or (kind == "float" and not _finite(text)):
+                raise Invalid(errors=(FieldError(pointer="", detail=f"Expected {PLAIN.get(kind, kind)}."),))
         try:
-            if any("\0" in text for text in values) or not all(fits(_kind(item), text) for text in values):
-                raise Unfit
-            value = msgspec.convert(raw, self.type, strict=_kind(item) not in _LAX)
-            if _kind(item) == "float" and not all(isfinite(float(text)) for text in values):
-                raise Unfit
-        except Unfit:
-            raise Invalid(errors=(FieldError(pointer="", detail=f"Expected {_kind(item)}."),)) from None
+            raw = list(values) if several else values[0]
+            return msgspec.convert(raw, self.type, strict=kind not in _LAX)
         except msgspec.ValidationError as error:
             raise Invalid(errors=(FieldError(pointer="", detail=told(error)),)) from None
-        else:
-            return value
 
     def _again(self, data: bytes, error: Exception) -> T:
         """Second look at what did not decode: without the unknown, or for every place that is wrong."""
@@ -156,7 +148,7 @@ class Codec(Generic[T]):
         """
         if b"\\u00" not in data and _write(raw).count(b":") == data.count(b":"):
             return
-        json.loads(data, object_pairs_hook=_pairs)
+        json.loads(data, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
         if b"\\u0000" in data and b"\\u0000" in _write(raw):
             raise Invalid(errors=(FieldError(pointer="", detail="Text cannot contain the character U+0000."),))
 
@@ -178,6 +170,13 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise Malformed(detail=f"The name {twice!r} stands twice in one object.")
     return made
+
+
+def _finite(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return True  # no number at all: msgspec says so better
 
 
 def _kind(shape: Shape) -> str:

@@ -1,7 +1,8 @@
 """Fingerprints: what a peer relies on, as sixteen letters.
 
 Built from names, types, constraints, defaults, routes and problems; the same in every process, whatever the order of
-definitions and the words of docstrings. Two fingerprints are equal when the wire is.
+definitions, their file and the words of docstrings. Who may call and how often is no part of it: that may change under
+a caller.
 """
 
 from __future__ import annotations
@@ -13,44 +14,39 @@ import msgspec
 
 from enfilade.contract.message import Event, event_name
 from enfilade.contract.operation import Contract, Operation
-from enfilade.contract.shape import Shape, shape
+from enfilade.contract.shape import Shape, Struct, shape
 from enfilade.errors import Problem
 
 _CONSTRAINTS = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
+_MARKS = ("named", "version")
+"""Marks that a peer sees."""
 
 
-def fingerprint(type_: Any) -> str:
+def fingerprint(type: Any) -> str:
     """Of a message, or of any type that a contract may use."""
-    return _hash(_shape(shape(type_)))
+    return _hash(_Telling().shape(shape(type)))
 
 
 def event_fingerprint(event: type[Event]) -> str:
-    """Of an event: its message, its name, and how it is ordered and kept."""
+    """Of an event: its name, its message, and how it is ordered and kept."""
     options = [getattr(event, f"event_{name}") for name in ("key", "keep", "public")]
-    return _hash([event_name(event), options, _shape(shape(event))])
+    return _hash([event_name(event), options, _Telling().shape(shape(event))])
 
 
 def operation_fingerprint(operation: Operation) -> str:
-    """Of an operation: route, parameters, result and problems. Not its limits: they may change under a caller."""
+    """Of an operation: its route, parameters, result and problems."""
     parameters = sorted(
-        [one.name, one.wire, one.place, _type(one.type), _value(one.default)] for one in operation.parameters
+        [one.name, one.wire, one.place, fingerprint(one.type), _value(one.default)] for one in operation.parameters
     )
-    return _hash(
-        [
-            operation.id,
-            operation.kind,
-            operation.method,
-            operation.path,
-            operation.status,
-            operation.style,
-            operation.returns,
-            operation.names,
-            operation.idempotent,
-            parameters,
-            _type(operation.result),
-            sorted(_problem(one) for one in operation.raises),
-        ]  # fmt: skip
-    )
+    route = [operation.id, operation.kind, operation.method, operation.path, operation.idempotent]
+    result = [operation.status, operation.style, operation.returns, operation.names, fingerprint(operation.result)]
+    return _hash([route, parameters, result, sorted(problem_fingerprint(one) for one in operation.raises)])
+
+
+def problem_fingerprint(problem: type[Problem]) -> str:
+    """Of a problem: its type, status and members."""
+    members = sorted([name, fingerprint(kind)] for name, kind in problem.member_types().items())
+    return _hash([problem.type, problem.status, members])
 
 
 def contract_fingerprint(contract: Contract) -> str:
@@ -58,37 +54,37 @@ def contract_fingerprint(contract: Contract) -> str:
     return _hash([contract.name, contract.version, sorted(one.fingerprint for one in contract.operations)])
 
 
-def _hash(what: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:16]
+def _hash(told: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
 
-def _type(annotation: Any) -> Any:
-    found = shape(annotation)
-    return "bytes stream" if found.kind == "wrong" else _shape(found)
+class _Telling:
+    """Tells a shape in plain lists. Each message is told once and afterwards by its number, so recursion ends."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+
+    def shape(self, one: Shape) -> Any:
+        constraints = {name: str(said) for name in _CONSTRAINTS if (said := one.constraint(name)) is not None}
+        marks = sorted([mark.name, mark.value] for mark in one.marks if mark.name in _MARKS)
+        head = [one.kind, one.maybe, constraints, marks, sorted(repr(value) for value in one.values)]
+        if one.struct is not None:
+            return [head, self.struct(one.struct)]
+        parts = sorted(one.parts, key=_order) if one.kind == "union" else one.parts
+        return [head, [self.shape(part) for part in parts]]
+
+    def struct(self, struct: Struct) -> Any:
+        if id(struct) in self.numbers:
+            return self.numbers[id(struct)]
+        self.numbers[id(struct)] = len(self.numbers)
+        fields = sorted(struct.fields, key=lambda field: field.name)
+        members = [[one.name, one.encode, _value(one.default), self.shape(one.shape)] for one in fields]
+        return [struct.cls.__name__, struct.tag, struct.tag_field, members]
 
 
-def _problem(problem: type[Problem]) -> str:
-    members = sorted([name, _type(kind)] for name, kind in problem.member_types().items())
-    return msgspec.json.encode([problem.type, problem.status, members]).decode()
-
-
-def _shape(found: Shape, within: tuple[int, ...] = ()) -> Any:
-    """Plain lists that say the same for the same wire. A message inside itself is told by how far up it was."""
-    said: list[Any] = [found.kind, found.maybe, [[name, str(found.constraint(name))] for name in _CONSTRAINTS]]
-    said.append(sorted(repr(mark) for mark in found.marks if mark.name in ("named", "version")))
-    said.append(sorted(repr(value) for value in found.values))
-    if found.struct is None:
-        parts = [_shape(part, within) for part in found.parts]
-        said.append(sorted(parts, key=msgspec.json.encode) if found.kind == "union" else parts)
-        return said
-    if id(found.struct) in within:
-        return [*said, len(within) - within.index(id(found.struct))]
-    inside = (*within, id(found.struct))
-    members = sorted(
-        [one.name, one.encode, _value(one.default), msgspec.json.encode(_shape(one.shape, inside)).decode()]
-        for one in found.fields
-    )
-    return [*said, found.struct.cls.__name__, str(found.struct.tag), found.struct.tag_field, members]
+def _order(option: Shape) -> tuple[str, str]:
+    """Options of a union differ in kind or, when they are messages, in their tags."""
+    return option.kind, "" if option.struct is None else str(option.struct.tag)
 
 
 def _value(default: Any) -> str:

@@ -35,11 +35,8 @@ class Rate:
     burst: int = 0
     cost: int = 1
 
-    def __post_init__(self) -> None:
-        self.parsed()
-
     def parsed(self) -> tuple[int, float]:
-        """(calls, seconds)."""
+        """(calls, seconds). Raises ValueError; reading the contract reports it with its place."""
         match = re.fullmatch(r"(\d+)/(\d*)([a-z]+)", self.limit.strip())
         if match is None or match[3] not in _PERIODS or int(match[1]) < 1:
             raise ValueError(f"a rate is written like '20/minute' or '5/10s', not {self.limit!r}")
@@ -56,8 +53,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Deprecated:
-    """Still served, not for long: `Deprecated(since=date(2026, 1, 1), sunset=date(2026, 12, 31), successor="/v2/orders")`.
+    """Still served, not for long: `Deprecated(since=date(2026, 1, 1), sunset=date(2026, 12, 31))`.
 
+    `successor` is the address of what takes its place.
     Told by the `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and `Link` fields of each answer.
     """
 

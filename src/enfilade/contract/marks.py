@@ -29,7 +29,7 @@ Index: TypeAlias = Annotated[T, Mark("index")]
 """Row: found by this value."""
 
 Version: TypeAlias = Annotated[int, Mark("version")]
-"""Row: counted by the store. Message: the ETag of the answer. Parameter: what the caller expects, `If-Match` in REST."""
+"""Row: counted by the store. Message: the ETag of the answer. Parameter: what the caller expects (`If-Match`)."""
 
 Owned: TypeAlias = Annotated[T, Mark("owner")]
 """Row: the subject whose row it is. Operations that need `Owner` see and write only the caller's rows."""

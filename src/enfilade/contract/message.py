@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     class Message(metaclass=_Meta):
         """A value that services say to one another: frozen, keyword-only, compared by its fields.
 
-        Fields may be whatever JSON Schema can say: `str`, `int`, `float`, `bool`, `Decimal`, `Money`, `datetime` (with a
-        zone), `date`, `time`, `timedelta`, `UUID`, `bytes`, enums, `Literal`, other messages, unions of tagged messages,
-        `tuple[T, ...]` and `Mapping[str, T]`. Never `list`, `dict` or `set`: what was said cannot be changed.
+        Fields may be whatever JSON Schema can say: `str`, `int` (of 64 bits), `float`, `bool`, `Decimal`, `Money`,
+        `datetime` and `time` (with a zone), `date`, `timedelta`, `UUID`, `bytes`, enums, `Literal`, other messages,
+        unions of tagged messages, `tuple[T, ...]`, `frozenset[T]` and `Mapping[str, T]`. Never `list`, `dict` or `set`:
+        what was said cannot be changed.
         """
 
         def __init_subclass__(cls, *, tag: str | None = None, tag_field: str | None = None) -> None: ...

@@ -17,6 +17,10 @@ _THREE = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR = "CLF UYW"
 _DIGITS = {code: count for count, codes in ((0, _NONE), (3, _THREE), (4, _FOUR)) for code in codes.split()}
 
+_UNITS = tuple(Decimal(1).scaleb(-count) for count in range(5))
+_MOST = Decimal(10) ** 15
+"""Whole units in any currency; in minor units, four digits more, they still fit 64 bits."""
+
 
 class Money(Message):
     """An amount in a currency: `Money(amount=Decimal("12.34"), currency="EUR")`.
@@ -26,15 +30,15 @@ class Money(Message):
     """
 
     amount: Decimal
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]
 
     def __post_init__(self) -> None:
-        if not self.amount.is_finite():
-            raise ValueError("an amount of money is a finite number")
-        exact = self.amount.quantize(Decimal(1).scaleb(-digits(self.currency)))
+        if not self.amount.is_finite() or abs(self.amount) >= _MOST:
+            raise ValueError("an amount of money is a number of at most 15 digits before the point")
+        exact = self.amount.quantize(_UNITS[digits(self.currency)])
         if exact != self.amount:
             raise ValueError(f"{self.currency} has {digits(self.currency)} digits after the point, not {self.amount}")
-        msgspec.structs.force_setattr(self, "amount", exact)
+        msgspec.structs.force_setattr(self, "amount", exact)  # pyright: ignore[reportArgumentType]  (a Message is a Struct)
 
     @classmethod
     def of(cls, amount: str | int | Decimal, currency: str) -> Money:
@@ -114,4 +118,4 @@ def digits(currency: str) -> int:
 
 def rounded(amount: Decimal, currency: str) -> Money:
     """An exact amount to the currency's digits, half to even."""
-    return Money(amount=amount.quantize(Decimal(1).scaleb(-digits(currency)), ROUND_HALF_EVEN), currency=currency)
+    return Money(amount=amount.quantize(_UNITS[digits(currency)], ROUND_HALF_EVEN), currency=currency)

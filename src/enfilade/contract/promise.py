@@ -27,7 +27,7 @@ def check_promises(said: Defaults, findings: Findings) -> None:
     if said.body is not None:
         try:
             if size(said.body) < 1:
-                raise ValueError("a body may have at least one byte")
+                findings.add("size", f"body={said.body!r} lets nothing in", "give it at least one byte")
         except (ValueError, TypeError, AttributeError) as error:
             findings.add("size", f"body={said.body!r} is no size: {error}", "write it like '1MiB' or as bytes")
     if said.level is not None:

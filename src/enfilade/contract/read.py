@@ -21,8 +21,8 @@ from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.place import Findings, summary_of, where_is
 from enfilade.contract.promise import check_promises
 from enfilade.contract.route import Route, parse_route
-from enfilade.contract.shape import camel, shape
-from enfilade.contract.signature import Signature, check_types, is_stream, read_signature, resolve
+from enfilade.contract.shape import camel
+from enfilade.contract.signature import Signature, is_stream, read_signature, resolve, shape_of
 from enfilade.errors import Finding, Problem, StartError, kebab
 
 V = TypeVar("V")
@@ -210,7 +210,7 @@ def _check_raises(said: OperationSaid, findings: Findings) -> None:
             findings.add("raises", f"two problems have the type {one.type}", "give one of them another name or type=")
         types.add(one.type)
         for member, annotation in problem_members(one, findings).items():
-            check_types(f"{one.__name__}.{member}", shape(annotation), findings, maybe=False)
+            shape_of(f"{one.__name__}.{member}", annotation, findings, maybe=False)
 
 
 def problem_members(problem: type[Problem], findings: Findings) -> dict[str, Any]:

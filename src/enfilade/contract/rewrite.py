@@ -3,6 +3,8 @@
 `dumper` turns values into builtins for the wire (names, datetimes, masks), `loader` turns builtins from the wire into
 those that msgspec converts. Both are None for a type, or a part of one, that msgspec alone treats right.
 """
+# What was read from JSON is of unknown type until it has been checked; that is what happens here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ DECIMAL = r"^-?[0-9]{1,28}(\.[0-9]{1,28})?([eE][+-]?[0-9]{1,2})?$"
 _decimal = re.compile(DECIMAL[:-1] + r"\Z")
 
 
-class Unfit(Exception):
+class Unfit(TypeError):
     """The builtins are not what the type says; the slow way finds out where."""
 
 

@@ -145,7 +145,7 @@ class _Writer:
             if (key := self._key(one.parts[0])) is not None:
                 made["propertyNames"] = key
             return made
-        if one.kind == "wrong":
+        if one.kind == "other":
             raise TypeError(f"{one.type} has no schema: {one.wrong}")
         return {**_SCALARS[one.kind], **_constraints(one)}
 

@@ -5,10 +5,13 @@ they mean, in the very annotations that msgspec will read: a `datetime` or `time
 (what JSON readers, msgpack and SQL columns hold alike). `Annotated[datetime, Meta(tz=False)]` and explicit bounds are
 left as they are.
 """
+# Annotations are values of unknown type: that is what reflection is.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
 import enum
+from collections import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -27,7 +30,7 @@ from enfilade.contract.marks import Mark
 
 Kind = Literal[
     "none", "bool", "int", "float", "str", "bytes", "decimal", "datetime", "date", "time", "timedelta", "uuid",
-    "enum", "literal", "array", "tuple", "map", "struct", "union", "wrong",
+    "enum", "literal", "array", "tuple", "map", "struct", "union", "other",
 ]  # fmt: skip
 
 _SCALARS: dict[object, Kind] = {
@@ -38,12 +41,20 @@ SCALARS = frozenset({*_SCALARS.values(), "enum", "literal"} - {"none"})
 """Kinds that are one text in a path, a query or a header."""
 
 LEAST, MOST = -(2**63), 2**63 - 1
-_MUTABLE = {
-    "list": "tuple[T, ...]", "dict": "Mapping[K, V]", "set": "frozenset[T]", "Sequence": "tuple[T, ...]",
-    "MutableSequence": "tuple[T, ...]", "MutableMapping": "Mapping[K, V]", "MutableSet": "frozenset[T]",
-    "Set": "frozenset[T]", "Collection": "tuple[T, ...]", "Iterable": "tuple[T, ...]", "bytearray": "bytes",
-    "defaultdict": "Mapping[K, V]", "OrderedDict": "Mapping[K, V]", "deque": "tuple[T, ...]",
-}  # fmt: skip
+_MUTABLE: dict[object, str] = {
+    list: "tuple[T, ...]",
+    set: "frozenset[T]",
+    dict: "Mapping[K, V]",
+    abc.Sequence: "tuple[T, ...]",
+    abc.MutableSequence: "tuple[T, ...]",
+    abc.Collection: "tuple[T, ...]",
+    abc.Set: "frozenset[T]",
+    abc.MutableSet: "frozenset[T]",
+    abc.MutableMapping: "Mapping[K, V]",
+    bytearray: "bytes",
+}
+"""What may be changed after it was said, or comes out of a codec as that, and what to write instead."""
+_KEYS = ("str", "int", "uuid", "date", "enum", "literal")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -120,7 +131,7 @@ class Shape:
 
 @cache
 def shape(annotation: Any) -> Shape:
-    """The shape of an annotation. Made once per type; what cannot be in a contract has the kind "wrong"."""
+    """The shape of an annotation. Made once per type; what cannot be in a contract says why in `wrong`."""
     return _Reader().read(annotation)
 
 
@@ -171,7 +182,8 @@ class _Reader:
             else:
                 break
         made = self._bare(annotation)
-        meta = (*_tight(made.kind, meta), *meta)
+        if not isinstance(annotation, UnionType) and get_origin(annotation) is not Union:  # its options said it
+            meta = (*_tight(made.kind, meta), *meta)
         made.meta, made.marks = (*meta, *made.meta), (*made.marks, *marks)
         for one in (*meta, *marks):
             made.type = Annotated[made.type, one]
@@ -185,24 +197,34 @@ class _Reader:
             return self._union(args)
         if origin is Literal:
             return Shape(kind="literal", type=annotation, values=args)
-        if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
-            item = self.read(args[0])
-            return Shape(kind="array", type=tuple[item.type, ...], parts=(item,))
-        if origin is tuple:
-            items = tuple(self.read(arg) for arg in args)
-            return Shape(kind="tuple", type=tuple[tuple(item.type for item in items)], parts=items)
-        if origin is frozenset:
-            item = self.read(args[0])
-            return Shape(kind="array", type=frozenset[item.type], parts=(item,))
-        if origin is Mapping:
-            key, value = self.read(args[0]), self.read(args[1])
-            return Shape(kind="map", type=Mapping[key.type, value.type], parts=(key, value))
         if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
             return Shape(kind="enum", type=annotation, values=tuple(one.value for one in annotation))
         cls = origin or annotation
-        if isinstance(cls, type) and isinstance(cls, msgspec.StructMeta):
+        if _is_message(cls):
             return self._message(annotation, cls, args)
-        return _wrong(annotation, cls)
+        made = self._collection(origin, args) if args or origin is tuple else None
+        if made is None:
+            return _other(annotation, cls)
+        if origin in _MUTABLE:
+            made.wrong, made.remedy = f"{origin.__name__} can be changed", f"write {_MUTABLE[origin]}"
+        return made
+
+    def _collection(self, origin: Any, args: tuple[Any, ...]) -> Shape | None:
+        if origin is tuple and (len(args) != 2 or args[1] is not Ellipsis):
+            items = tuple(self.read(arg) for arg in args)
+            return Shape(kind="tuple", type=tuple[tuple(item.type for item in items)], parts=items)
+        kind: Any = origin
+        if _is(origin, Mapping):
+            key, value = self.read(args[0]), self.read(args[1])
+            made = Shape(kind="map", type=kind[key.type, value.type], parts=(key, value))
+            if key.kind not in _KEYS and not key.wrong:
+                made.wrong, made.remedy = f"{kind.__name__} has keys that are no text", "let the keys be str"
+            return made
+        if _is(origin, abc.Collection):
+            item = self.read(args[0])
+            type_: Any = tuple[item.type, ...] if kind is tuple else kind[item.type]
+            return Shape(kind="array", type=type_, parts=(item,))
+        return None
 
     def _union(self, args: tuple[Any, ...]) -> Shape:
         maybe = msgspec.UnsetType in args
@@ -218,10 +240,6 @@ class _Reader:
         )  # fmt: skip
 
     def _message(self, annotation: Any, cls: Any, args: tuple[Any, ...]) -> Shape:
-        if not cls.__struct_config__.frozen:
-            return Shape(
-                kind="wrong", type=annotation, wrong=f"{cls.__name__} can be changed", remedy="inherit it from Message"
-            )  # fmt: skip
         if args:
             annotation = cls[tuple(self.read(arg).type for arg in args)]
         known = self.structs.get(annotation)
@@ -239,20 +257,23 @@ class _Reader:
                 )
                 for info in msgspec.structs.fields(annotation)
             )
-        return Shape(kind="struct", type=annotation, struct=known)
+        made = Shape(kind="struct", type=annotation, struct=known)
+        if not cls.__struct_config__.frozen:
+            made.wrong, made.remedy = f"{cls.__name__} can be changed", f"write class {cls.__name__}(Message)"
+        return made
 
-    def _tighten(self, cls: type) -> None:
+    def _tighten(self, cls: Any) -> None:
         """Writes what types mean into the annotations of a class, before msgspec reads them for the first time."""
         for one in cls.__mro__:
-            if not isinstance(one, msgspec.StructMeta) or "__tight__" in one.__dict__:
+            if not _is_message(one) or "__tight__" in one.__dict__:
                 continue
-            type.__setattr__(one, "__tight__", True)
             for info in msgspec.structs.fields(one):
                 if info.name in one.__annotations__ and not _open(info.type):
                     one.__annotations__[info.name] = self.read(info.type).type
             if "__orig_bases__" in one.__dict__:
                 bases = tuple(self.read(base).type if get_args(base) else base for base in one.__orig_bases__)
                 type.__setattr__(one, "__orig_bases__", bases)
+            type.__setattr__(one, "__tight__", True)
 
 
 def _tight(kind: Kind, meta: tuple[Meta, ...]) -> tuple[Meta, ...]:
@@ -270,6 +291,14 @@ def _open(annotation: Any) -> bool:
     return isinstance(annotation, TypeVar) or any(_open(arg) for arg in get_args(annotation))
 
 
+def _is_message(cls: Any) -> bool:
+    return isinstance(cls, msgspec.StructMeta)
+
+
+def _is(origin: Any, cls: type) -> bool:
+    return isinstance(origin, type) and issubclass(origin, cls)
+
+
 def _hashable(value: object) -> bool:
     return type(value).__hash__ is not None
 
@@ -280,14 +309,16 @@ def _default(info: Any) -> Any:
     return info.default
 
 
-def _wrong(annotation: Any, cls: Any) -> Shape:
+def _other(annotation: Any, cls: Any) -> Shape:
     name = getattr(cls, "__name__", str(annotation))
-    if instead := _MUTABLE.get(name):
-        what, remedy = f"{name} can be changed", f"write {instead}"
-    elif annotation is Any or annotation is object:
+    if annotation is Any or annotation is object:
         what, remedy = f"{name} says nothing about what is sent", "name the type, or a union of types"
+    elif cls in _MUTABLE:
+        what, remedy = f"{name} can be changed", f"write {_MUTABLE[cls]}"
+    elif isinstance(cls, TypeVar):
+        what, remedy = f"{name} is not filled in", "say which type it stands for, as in Page[Order]"
     elif cls in (tuple, frozenset, Mapping):
         what, remedy = f"{name} does not say of what", f"write {name}[T, ...]" if cls is tuple else f"write {name}[...]"
     else:
         what, remedy = f"{name} has no form on the wire", f"make it a Message: class {name}(Message)"
-    return Shape(kind="wrong", type=annotation, wrong=what, remedy=remedy)
+    return Shape(kind="other", type=annotation, wrong=what, remedy=remedy)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -23,6 +24,7 @@ from enfilade.contract.shape import SCALARS, Shape, camel, shape, walk
 
 _STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
 _PAGINGS = (Paging, Offset)
+IMPORT = "import it at the top of the module, not under TYPE_CHECKING and not inside a function"
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,8 @@ def read_signature(method: Callable[..., Any], route: Route | None, names: Names
 
 def resolve(of: Any, findings: Findings) -> dict[str, Any]:
     """The annotations as types; each that cannot be resolved is a finding, and left out."""
-    try:
+    with suppress(Exception):  # an annotation may raise anything; below it is found out which one does
         return get_type_hints(of, include_extras=True)
-    except Exception:
-        pass
     found: dict[str, Any] = {}
     for name, annotation in inspect.get_annotations(of).items():
         try:
@@ -69,22 +69,30 @@ def resolve(of: Any, findings: Findings) -> dict[str, Any]:
             findings.add(
                 "annotation",
                 f"the type of {name} cannot be read: {error}",
-                "import it at the top of the module, not under TYPE_CHECKING and not inside a function",
+                IMPORT,
             )
     return found
 
 
-def check_types(what: str, found: Shape, findings: Findings, *, maybe: bool = True) -> None:
-    """Adds what may not be in a contract, anywhere within a type."""
+def shape_of(what: str, annotation: Any, findings: Findings, *, maybe: bool = True) -> Shape | None:
+    """The shape of a type that a contract may use; None, and the reasons in the findings, of any other."""
+    try:
+        found = shape(annotation)
+    except Exception as error:  # an annotation may raise anything
+        findings.add("annotation", f"a type within {what} cannot be read: {error}", IMPORT)
+        return None
+    before = len(findings.all)
     for path, one in walk(found):
-        if one.kind == "wrong":
+        if one.wrong:
             findings.add("type", f"{what}{path}: {one.wrong}", one.remedy)
         if one.maybe and not maybe:
-            findings.add(
-                "maybe",
-                f"{what}{path} may be left out, and an answer always says",
-                "write `T | None` instead of Maybe[T]",
-            )
+            findings.add("maybe", f"{what}{path} may be left out", "write `T | None`: what is answered says everything")
+    if len(findings.all) == before:
+        try:
+            msgspec.json.Decoder(found.type)
+        except TypeError as error:
+            findings.add("type", f"{what}: {error}", "change the type as it says")
+    return found if len(findings.all) == before else None
 
 
 def _ordinary(one: inspect.Parameter, findings: Findings) -> bool:
@@ -138,10 +146,11 @@ def _parameter(
                 "type", f"{one.name} is a stream of messages", "only Stream[bytes] can be taken; send the rest by calls"
             )
         return Parameter(name=one.name, wire=one.name, type=annotation, default=default, place="body")
-    found = shape(annotation)
+    found = shape_of(one.name, annotation, findings)
+    if found is None:
+        return Parameter(name=one.name, wire=one.name, type=annotation, default=default, place="member")
     marks = {mark.name: mark for mark in found.marks}
     place = _place(one.name, annotation, found, marks, route, beside)
-    check_types(one.name, found, findings)
     _check_place(one.name, found, place, default, findings)
     _check_default(one.name, found, default, findings)
     return Parameter(
@@ -186,8 +195,6 @@ def _wire(name: str, place: Place, marks: dict[str, Mark], names: Names) -> str:
 
 
 def _check_place(name: str, found: Shape, place: Place, default: Any, findings: Findings) -> None:
-    if any(one.kind == "wrong" for _, one in walk(found)):
-        return
     kinds = {one.kind for one in found.parts} if found.kind == "union" else {found.kind}
     if place == "path":
         if default is not REQUIRED:
@@ -220,7 +227,7 @@ def _flat(found: Shape) -> bool:
 
 
 def _check_default(name: str, found: Shape, default: Any, findings: Findings) -> None:
-    if default is REQUIRED or any(one.kind == "wrong" for _, one in walk(found)):
+    if default is REQUIRED:
         return
     if default is msgspec.UNSET:
         if not found.maybe:
@@ -239,23 +246,22 @@ def _result(method: Callable[..., Any], annotation: Any, findings: Findings) -> 
             findings.add(
                 "stream",
                 "the method returns a stream and is an `async def`",
-                f"write `def {method.__name__}(...) -> Stream[T]` with no `async` here, and `async def` with `yield` in the service",
+                f"write `def {method.__name__}(...) -> Stream[T]` here, `async def` with `yield` in the service only",
             )
         item = (get_args(annotation) or (Any,))[0]
         if item is bytes:
             return bytes, "bytes"
-        found = shape(item)
-        check_types("the result", found, findings, maybe=False)
-        return found.type, "stream"
+        found = shape_of("the result", item, findings, maybe=False)
+        return (found.type if found else item), "stream"
     if not waits:
         findings.add("async", "the method is not async", f"write `async def {method.__name__}`")
     if annotation is None or annotation is NoneType:
         return NoneType, "nothing"
-    found = shape(annotation)
-    check_types("the result", found, findings, maybe=False)
+    found = shape_of("the result", annotation, findings, maybe=False)
+    if found is None:
+        return annotation, "value"
     if annotation is Blob:
         return Blob, "blob"
     if found.struct is not None and found.struct.cls is Page:
-        args = get_args(found.type)
-        return (args[0] if args else Any), "page"
+        return get_args(found.type)[0], "page"
     return found.type, "value"
