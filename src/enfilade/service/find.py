@@ -16,6 +16,14 @@ def implementation(contract: Contract) -> type:
 
     Raises StartError where there is none, more than one, or one that does not say what the contract says.
     """
+    cls = beside(contract)
+    if findings := mismatches(contract, cls):
+        raise StartError(findings)
+    return cls
+
+
+def beside(contract: Contract) -> type:
+    """The class that inherits a contract, whether it keeps to it or not. Raises StartError where there is not one."""
     name = contract.type.__name__
     module_name = f"{contract.type.__module__.rpartition('.')[0]}.service".lstrip(".")
     file = f"{module_name.replace('.', '/')}.py"
@@ -38,9 +46,6 @@ def implementation(contract: Contract) -> type:
         names = ", ".join(one.__name__ for one in classes)
         what = f"{name} has more than one implementation: {names}."
         raise StartError([Finding(file, what, f"Keep one, or name it: app.service({name}).by(...).", "ambiguous")])
-    findings = mismatches(contract, classes[0])
-    if findings:
-        raise StartError(findings)
     return classes[0]
 
 
