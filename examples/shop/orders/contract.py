@@ -101,7 +101,7 @@ class Orders(Protocol):
         ...
 
     @query("GET /orders")
-    async def orders(self, page: Paging = FIRST) -> Page[Order]:
+    async def history(self, page: Paging = FIRST) -> Page[Order]:
         """The caller's orders, the latest first."""
         ...
 

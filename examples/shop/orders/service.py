@@ -50,7 +50,7 @@ class OrdersService(Orders):
     inventory: Inventory
     payments: Payments
     shipping: Shipping
-    placed_orders: Table[OrderRow]
+    orders: Table[OrderRow]
     placed: Topic[OrderPlaced]
 
     async def place(
@@ -98,7 +98,7 @@ class OrdersService(Orders):
 
     @atomic
     async def _record(self, row: OrderRow, reservation: str) -> Order:
-        order = (await self.placed_orders.add(row)).into(Order)
+        order = (await self.orders.add(row)).into(Order)
         await self.placed.publish(OrderPlaced(order=order, customer=row.customer, reservation=reservation))
         return order
 
@@ -106,16 +106,16 @@ class OrdersService(Orders):
     @atomic
     async def on_its_way(self, event: OrderShipped) -> None:
         """The carrier has it."""
-        row = await self.placed_orders.get(event.shipment.order_id, lock=True)
+        row = await self.orders.get(event.shipment.order_id, lock=True)
         if row is not None:
-            await self.placed_orders.put(row.replace(state="shipped", tracking=event.shipment.tracking))
+            await self.orders.put(row.replace(state="shipped", tracking=event.shipment.tracking))
 
-    async def orders(self, page: Paging = FIRST) -> Page[Order]:
-        rows = await self.placed_orders.page(page, order="id desc")
+    async def history(self, page: Paging = FIRST) -> Page[Order]:
+        rows = await self.orders.page(page, order="id desc")
         return Page(items=tuple(row.into(Order) for row in rows.items), next=rows.next)
 
     async def order(self, id: OrderId) -> Order:
-        row = await self.placed_orders.get(id)
+        row = await self.orders.get(id)
         if row is None:
             raise UnknownOrder()
         return row.into(Order)

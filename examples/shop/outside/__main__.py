@@ -1,0 +1,27 @@
+"""The systems that are not the shop's: `python -m shop.outside` serves them on port 8090, or the one that is named."""
+
+import sys
+
+import uvicorn
+
+from shop.outside.carrier import Carrier
+from shop.outside.mail import Mail
+from shop.outside.psp import Psp
+from shop.outside.wire import Asgi, Receive, Scope, Send, System, nothing
+
+
+def outside() -> Asgi:
+    """All three, each below its own name, with nothing charged or sent yet."""
+    systems = {"psp": System(Psp().answer), "carrier": System(Carrier().answer), "mail": System(Mail().answer)}
+    nowhere = System(nothing)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        name, _, path = scope["path"].strip("/").partition("/")
+        await systems.get(name, nowhere)({**scope, "path": path}, receive, send)
+
+    return app
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8090
+    uvicorn.run(outside(), host="127.0.0.1", port=port, lifespan="off", log_level="warning")
