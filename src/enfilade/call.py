@@ -41,7 +41,7 @@ class Call:
     __slots__ = (
         "address", "arguments", "caller", "clock", "commits", "credentials", "deadline", "delivery", "home", "key",
         "keyed", "operation", "peer", "record", "reply_fields", "span", "span_id", "tenant", "trace_id", "trace_state",
-        "unit",
+        "unit", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Call:
         self.clock = clock
         self.deadline = deadline
         """When the time is over, on `clock.monotonic()`."""
+        self.watched = False
+        """Whether a timer ends this call, or the one that made it, at the deadline."""
         self.caller = caller
         """The person, unchanged across services; None where nobody is known."""
         self.tenant = tenant
@@ -84,7 +86,7 @@ class Call:
         """The span that encloses this moment; before the trace station, the caller's."""
         self.trace_state = trace_state
         self.keyed = 0
-        """How many keyed calls this one made: the next one's key is `key:keyed`."""
+        """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
         self.span: Any = None
         """The open span, of the trace station's own type."""
         self.home: Any = None
@@ -122,8 +124,9 @@ class Call:
         key = ""
         if self.key and operation.kind == "command":
             self.keyed += 1
-            key = f"{self.key}:{self.keyed}"
+            key = f"{self.key}:{self.operation.name}.{self.keyed}"
         made = Call(operation, arguments, self.clock, self.deadline, caller=self.caller, tenant=self.tenant)
+        made.watched = self.watched
         made.peer = self.operation.service
         made.key = key
         made.trace_id = self.trace_id

@@ -144,6 +144,8 @@ class Forbidden(Problem, status=403):
     """The caller does not have the right to do this."""
 
     needs: str = ""
+    challenge: str = ""
+    """As of Unauthenticated: `error="insufficient_scope"` and the scope."""
 
 
 class NotFound(Problem, status=404):

@@ -1,0 +1,36 @@
+"""What stands between a call and a service: one station a file, in the order in which the app puts them in the row.
+
+audit.py         who did what: one line for every command and every refusal
+identity.py      who calls
+needs.py         may he
+meters.py        how often
+deadline.py      how long
+concurrency.py   how many at once
+idempotency.py   again, or for the first time
+raises.py        only declared problems leave
+
+A station is given an operation and the next handler, once, when the app starts. What it has nothing to do for it gives
+the next handler back, and costs nothing. What only looks before the call is a plain function that returns what the next
+handler returns:
+
+    def allowed(call: Call) -> Awaitable[object]:
+        check(call)
+        return handler(call)
+
+The reply is awaited by whoever awaits the row, so the station stands in no traceback and makes no coroutine. Only one
+that must do something afterwards is `async`: between two services of one process those are `raises`, for commands the
+audit (where somebody listens), for keyed commands their idempotency, and the deadline where it is nearer than the
+caller's.
+"""
+
+from enfilade.guard.audit import audit as audit
+from enfilade.guard.concurrency import Bulkhead as Bulkhead
+from enfilade.guard.deadline import deadline as deadline
+from enfilade.guard.idempotency import idempotency as idempotency
+from enfilade.guard.identity import Resolver as Resolver
+from enfilade.guard.identity import identity as identity
+from enfilade.guard.meters import Meters as Meters
+from enfilade.guard.needs import MayCall as MayCall
+from enfilade.guard.needs import needs as needs
+from enfilade.guard.raises import Undeclared as Undeclared
+from enfilade.guard.raises import raises as raises
