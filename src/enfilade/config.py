@@ -117,7 +117,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 
 def _lay_over(said: dict[str, Any], path: list[str], value: str) -> None:
     *levels, last = path
-    if not levels and last not in Config.__struct_fields__:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    if not levels and last not in cast("Any", Config).__struct_fields__:
         return  # variables of other tools, and of secrets
     for level in levels:
         below = said.setdefault(level, {})
@@ -131,5 +131,5 @@ def _convert(said: Mapping[str, Any], kind: type[S], where: str) -> S:
     try:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError as wrong:
-        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
+        known = ", ".join(cast("Any", kind).__struct_fields__)
         raise StartError([Finding(where, str(wrong), f"{kind.__name__} knows: {known or 'nothing'}.", "settings")]) from wrong

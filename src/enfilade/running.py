@@ -26,13 +26,17 @@ from enfilade.outbound import Http
 from enfilade.service.find import implementation, place
 from enfilade.service.host import hosted
 from enfilade.service.inject import Injector, wants
-from enfilade.service.mount import Mount, Receive, Scope, Send
+from enfilade.service.mount import Mount, Scope
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
 from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
 from enfilade.topic import handlers_of, schedules_of
 from enfilade.topic.consumer import Consumer, consumers_of
 from enfilade.topic.messaging import Messaging
+from enfilade.trace.collector import Collector
+from enfilade.trace.feed import Feed
+from enfilade.trace.file import TraceFile
+from enfilade.trace.process import watch_process
 from enfilade.trace.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -105,6 +109,7 @@ class Running:
             self._read()
             self._place()
             self._prepare()
+            await self._record()
             await self._open()
             self._wire()
             await self._enter()
@@ -226,6 +231,18 @@ class Running:
     def _contract_for(self, kind: type) -> Any | None:
         contract = self._by_type.get(kind)
         return None if contract is None else connect(contract, self.handlers)
+
+    async def _record(self) -> None:
+        """Where spans go beside the ring: the trace file, a collector."""
+        trace = self.config.trace
+        if not (trace.enabled and self._background):
+            return
+        watch_process(self.recorder.metrics, self.clock)
+        if trace.file:
+            await self._exit.enter_async_context(Feed(self.recorder, TraceFile(self.folder / "traces"), name="file"))
+        if trace.otlp:
+            collector = Collector(trace.otlp, resource={"service.name": self.app.name})
+            await self._exit.enter_async_context(Feed(self.recorder, collector, name="otlp"))
 
     # -- open and wire
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import httpx2
 import msgspec
@@ -220,4 +220,4 @@ class Bench(Stage):
 
 
 def _with_folder(config: Config, folder: str) -> Config:
-    return msgspec.structs.replace(config, folder=folder)
+    return msgspec.structs.replace(cast("Any", config), folder=folder)
