@@ -11,7 +11,7 @@ import pytest
 
 from enfilade.contract.declare import command, contract
 from enfilade.contract.message import Event
-from enfilade.contract.need import anyone, peers
+from enfilade.contract.need import anyone
 from enfilade.errors import StartError
 from enfilade.topic import every, handlers_of, on, operation_for, schedules_of
 
@@ -87,10 +87,10 @@ def test_schedules_are_read_in_the_order_they_are_written() -> None:
     ]
 
 
-def test_a_handler_is_a_command_of_its_service_that_only_peers_call() -> None:
+def test_a_handler_is_a_command_of_its_service_without_a_route() -> None:
     operation = operation_for(handlers_of(Notifications)[1], "notifications")
 
-    assert (operation.id, operation.kind, operation.needs) == ("notifications.announce", "command", peers)
+    assert (operation.id, operation.kind, operation.method) == ("notifications.announce", "command", "")
     assert [one.name for one in operation.parameters] == ["sent"]
     assert operation.request(sent=OrderSent(order="1")) is not None
     assert operation_for(schedules_of(Notifications)[0], "notifications").parameters == ()

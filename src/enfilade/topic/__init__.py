@@ -6,6 +6,7 @@ schedule    when a schedule is due; ticks: its turns, as timers
 relay       outbox to transport, in order for each key
 transport   how entries get from the service that said them to those who hear them
 dispatch    inbox to handlers; deliver: one delivery, with retry and dead letters
+dead        dead letters as people may read them
 consumer    a handler with the row of stations before it
 messaging   all of it in one process: start, settle, stop
 pace        the numbers
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from enfilade.topic.consumer import Consumer as Consumer
 from enfilade.topic.consumer import consumers_of as consumers_of
+from enfilade.topic.dead import readable as readable
 from enfilade.topic.dispatch import Dispatcher as Dispatcher
 from enfilade.topic.handlers import Heard as Heard
 from enfilade.topic.handlers import Scheduled as Scheduled

@@ -87,11 +87,17 @@ class Dispatcher:
             await asyncio.wait(self._running)
         return begun
 
+    async def clean(self) -> None:
+        """Forget what was heard so long ago that it cannot come again, and count the dead letters."""
+        self._cleaned = self._clock.monotonic()
+        await self._deliverer.clean(self.consumers.values())
+
     async def _run(self) -> None:
         while True:
             try:
                 begun = await self._begin()
-                await self._clean()
+                if self._clock.monotonic() - self._cleaned >= self._pace.clean:
+                    await self.clean()
                 pause = 0.0 if begun else await self._pause()
             except Exception:
                 log.exception("the inbox of %s cannot be read; trying again", self._store.service)
@@ -138,11 +144,6 @@ class Dispatcher:
         if (turn := self._ticks.pause()) is not None:
             waits.append(turn.total_seconds())
         return min((wait for wait in waits if wait > 0), default=self._pace.poll)
-
-    async def _clean(self) -> None:
-        if self._clock.monotonic() - self._cleaned >= self._pace.clean:
-            self._cleaned = self._clock.monotonic()
-            await self._deliverer.clean(self.consumers.values())
 
     async def _end_loop(self) -> None:
         task, self._task = self._task, None

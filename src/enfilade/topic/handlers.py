@@ -19,7 +19,7 @@ import msgspec
 
 from enfilade.contract.declare import SAID
 from enfilade.contract.message import Event, event_name
-from enfilade.contract.need import peers
+from enfilade.contract.need import anyone
 from enfilade.contract.operation import Operation, Parameter
 from enfilade.errors import Finding, StartError
 from enfilade.topic.schedule import Schedule
@@ -150,7 +150,10 @@ def schedules_of(service: type) -> tuple[Scheduled, ...]:
 
 
 def operation_for(handler: Heard | Scheduled, service: str, *, timeout: float = 30.0) -> Operation:
-    """The operation that a handler is to the row: a command of its service, called by the one that said the event."""
+    """The operation that a handler is to the row: a command of its service, called by the one that said the event.
+
+    It needs nobody (`anyone`) because nobody can call it: it is in no contract and has no route.
+    """
     parameters: tuple[Parameter, ...] = ()
     if isinstance(handler, Heard):
         name = handler.parameter
@@ -161,7 +164,7 @@ def operation_for(handler: Heard | Scheduled, service: str, *, timeout: float = 
     return Operation(
         id=f"{service}.{handler.name}", service=service, name=handler.name, kind="command", summary=handler.summary,
         description="", method="", path="", parameters=parameters, defaults={}, request=request, result=types.NoneType,
-        style="nothing", returns="", status=204, raises=(), needs=peers, rates=(), timeout=timeout, idle=timeout,
+        style="nothing", returns="", status=204, raises=(), needs=anyone, rates=(), timeout=timeout, idle=timeout,
         body_limit=0, idempotent=True, deprecated=None, level=None, names="snake", where=handler.where,
     )  # fmt: skip
 
