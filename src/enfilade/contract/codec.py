@@ -9,7 +9,6 @@ characters and ends in Z, an integer has 64 bits, text has no NUL (PostgreSQL ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from math import isfinite
@@ -20,6 +19,7 @@ from typing_extensions import TypeForm
 
 from enfilade.contract.check import PLAIN, Unknown, told, wrong_places
 from enfilade.contract.declare import Names
+from enfilade.contract.doubles import BACKSLASH, COLON, names_of, refuse_doubles
 from enfilade.contract.rewrite import Unfit, dumper, fits, loader
 from enfilade.contract.shape import Shape, shape
 from enfilade.errors import FieldError, Invalid, Malformed
@@ -40,8 +40,9 @@ class Codec(Generic[T]):
     __slots__ = (
         "_decoder",
         "_dump",
-        "_least",
+        "_fixed",
         "_load",
+        "_more",
         "_prune",
         "_unpacker",
         "_unpruned",
@@ -64,7 +65,7 @@ class Codec(Generic[T]):
         self._load = loader(found, names, ignore=False)
         self._prune = loader(found, names, ignore=True) if unknown == "ignore" else None
         self._unpruned = loader(found, None, ignore=True) if unknown == "ignore" else None
-        self._least = _least_keys(found, frozenset())
+        self._fixed, self._more = names_of(found)
         self._dump = dump = dumper(found, names)
         self.encode: Callable[[T], bytes] = _write if dump is None else lambda value: _write(dump(value))
         """JSON of a value."""
@@ -76,11 +77,12 @@ class Codec(Generic[T]):
         try:
             if self._load is None:
                 value = self._decoder.decode(data)
-                if data.count(b":") > self._least or b"\\u0000" in data:
-                    self._only_once(data, _read(data))
+                least = self._fixed if self._more is None else self._fixed + self._more(value)
+                if BACKSLASH in data or data.count(COLON) != least:
+                    refuse_doubles(data, _read(data))
                 return value
             raw = _read(data)
-            self._only_once(data, raw)
+            refuse_doubles(data, raw)
             return msgspec.convert(self._load(raw), self.type, str_keys=True)
         except (Unfit, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._again(data, error)
@@ -125,7 +127,7 @@ class Codec(Generic[T]):
         """Second look at what did not decode: without the unknown, or for every place that is wrong."""
         try:
             raw = _read(data)
-            self._only_once(data, raw)
+            refuse_doubles(data, raw)
             if self._prune is not None:
                 try:
                     return msgspec.convert(self._prune(raw), self.type, str_keys=True)
@@ -140,18 +142,6 @@ class Codec(Generic[T]):
             raise Malformed(detail=told(malformed)) from None
         raise Invalid(errors=errors or (FieldError(pointer="", detail=told(error)),)) from None
 
-    def _only_once(self, data: bytes, raw: Any) -> None:
-        """Refuses a name that stands twice in one object, and NUL in text.
-
-        Written again, the same names leave the same number of colons; one that was overwritten leaves fewer. Only an
-        escaped colon could hide that, so escapes below U+0040 take the slow way.
-        """
-        if b"\\u00" not in data and _write(raw).count(b":") == data.count(b":"):
-            return
-        json.loads(data, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
-        if b"\\u0000" in data and b"\\u0000" in _write(raw):
-            raise Invalid(errors=(FieldError(pointer="", detail="Text cannot contain the character U+0000."),))
-
 
 def codec(type: TypeForm[T], *, names: Names = "snake", unknown: Unknown = "refuse") -> Codec[T]:
     """The codec of a type; the same one each time."""
@@ -161,15 +151,6 @@ def codec(type: TypeForm[T], *, names: Names = "snake", unknown: Unknown = "refu
 @cache
 def _codec(type_: Any, names: Names, unknown: Unknown) -> Codec[Any]:
     return Codec(type_, names, unknown)
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise Malformed(detail=f"The name {twice!r} stands twice in one object.")
-    return made
 
 
 def _finite(text: str) -> bool:
@@ -182,12 +163,3 @@ def _finite(text: str) -> bool:
 def _kind(shape: Shape) -> str:
     """The kind of one text: of `T | None` that of T, the first of a union."""
     return next((part.kind for part in shape.parts if part.kind != "none"), shape.kind)
-
-
-def _least_keys(shape: Shape, within: frozenset[int]) -> int:
-    """How many names a JSON text of this type has at the least: as many colons are no reason to look for doubles."""
-    if shape.struct is None or id(shape.struct) in within:
-        return 0
-    inner = within | {id(shape.struct)}
-    own = 0 if shape.struct.tag is None else 1
-    return own + sum(1 + _least_keys(field.shape, inner) for field in shape.fields if field.required)
