@@ -99,7 +99,7 @@ class App:
         return Seat(lambda build: self.provided.__setitem__(kind, build))
 
     def mount(self, path: str, asgi: Any, *, name: str = "") -> None:
-        """Another ASGI application below a path, with its lifespan. Operations of ours come first, by method and path."""
+        """Another ASGI application below a path, with its lifespan. Our operations come first, by method and path."""
         if not path.startswith("/"):
             raise Misuse(f"a mount's path starts with a slash: app.mount('/{path}', ...)")
         self.mounts.append(Mount(path.rstrip("/"), asgi, name or getattr(asgi, "__module__", "mounted")))
@@ -109,12 +109,9 @@ class App:
         self.resolvers.append(resolver)
 
     @asynccontextmanager
-    async def running(self, *, background: bool = True) -> AsyncGenerator[Running]:
-        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong.
-
-        Without `background` events are delivered and timers run only when a test says so.
-        """
-        running = Running(self, self.config or load(), stations, background=background)
+    async def running(self) -> AsyncGenerator[Running]:
+        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong."""
+        running = Running(self, self.config or load(), stations)
         await running.start()
         self.running_now = running
         try:
@@ -155,4 +152,3 @@ class App:
             await send({"type": "lifespan.startup.failed", "message": str(failed)})
             raise
         await send({"type": "lifespan.shutdown.complete"})
-

@@ -132,4 +132,6 @@ def _convert(said: Mapping[str, Any], kind: type[S], where: str) -> S:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError as wrong:
         known = ", ".join(cast("Any", kind).__struct_fields__)
-        raise StartError([Finding(where, str(wrong), f"{kind.__name__} knows: {known or 'nothing'}.", "settings")]) from wrong
+        raise StartError(
+            [Finding(where, str(wrong), f"{kind.__name__} knows: {known or 'nothing'}.", "settings")]
+        ) from wrong

@@ -1,10 +1,10 @@
-"""The one HTTP client for every call that leaves the process: traced, bounded by the call's deadline, never in a unit of work.
+"""The one HTTP client for every call that leaves the process: traced, bounded by the deadline, never in a unit of work.
 
-    class PaymentsService(Payments):
-        http: Http
+class PaymentsService(Payments):
+    http: Http
 
-        async def rates(self) -> Rates:
-            return await self.http.fetch("GET", "https://rates.example/today", answer=Rates)
+    async def rates(self) -> Rates:
+        return await self.http.fetch("GET", "https://rates.example/today", answer=Rates)
 """
 
 from __future__ import annotations
@@ -48,13 +48,15 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 class Http:
     """HTTP for services; inject it by its type.
 
-    A connection that fails, a time that is over and a 5xx raise `Unavailable` (it may have run). The trace travels along.
-    Answers over 10 MiB are refused. Redirects are not followed.
+    A connection that fails, a time that is over and a 5xx raise `Unavailable` (it may have run). The trace travels
+    along. Answers over 10 MiB are refused. Redirects are not followed.
     """
 
     def __init__(self, recorder: Recorder, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._recorder = recorder
-        self._client = httpx2.AsyncClient(transport=transport, follow_redirects=False, trust_env=False, timeout=_PATIENCE)
+        self._client = httpx2.AsyncClient(
+            transport=transport, follow_redirects=False, trust_env=False, timeout=_PATIENCE
+        )
 
     async def fetch(
         self,
@@ -65,9 +67,13 @@ class Http:
         body: Message | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> M:
-        """The answer as a message: its unknown members are ignored. Raises Answered for a 3xx or 4xx, and Unavailable."""
+        """The answer as a message, its unknown members ignored. Raises Answered for a 3xx or 4xx, and Unavailable."""
         content = b"" if body is None else codec(type(body)).encode(body)
-        sent = {"accept": "application/json", **({"content-type": "application/json"} if content else {}), **(headers or {})}
+        sent = {
+            "accept": "application/json",
+            **({"content-type": "application/json"} if content else {}),
+            **(headers or {}),
+        }
         got = await self.request(method, url, content=content, headers=sent)
         if got.status >= 300:
             raise Answered(got.status, got.content, url)
@@ -91,7 +97,11 @@ class Http:
         with self._recorder.span(f"{method} {parts.host}", kind="client", method=method, host=parts.host) as span:
             try:
                 async with self._client.stream(
-                    method, parts, content=content, headers={**self._recorder.headers(), **(headers or {})}, timeout=patience
+                    method,
+                    parts,
+                    content=content,
+                    headers={**self._recorder.headers(), **(headers or {})},
+                    timeout=patience,
                 ) as response:
                     read = await _bounded(response)
             except httpx2.TimeoutException as late:

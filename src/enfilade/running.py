@@ -30,7 +30,7 @@ from enfilade.service.mount import Mount, Scope
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
 from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
-from enfilade.topic import handlers_of, schedules_of
+from enfilade.topic import Topic, handlers_of, schedules_of
 from enfilade.topic.consumer import Consumer, consumers_of
 from enfilade.topic.messaging import Messaging
 from enfilade.trace.collector import Collector
@@ -79,9 +79,17 @@ class Placed:
 
 
 class Running:
-    """A started app. Made by `App.running()`."""
+    """A started app. Made by `App.running()`, and by tests, where nothing happens by itself."""
 
-    def __init__(self, app: App, config: Config, stations: Row, *, background: bool = True) -> None:
+    def __init__(
+        self,
+        app: App,
+        config: Config,
+        stations: Row,
+        *,
+        background: bool = True,
+        topic: Callable[[Any, str], Topic[Any]] = Topic,
+    ) -> None:
         self.app = app
         self.config = config
         self.clock: Clock = app.clock
@@ -99,6 +107,7 @@ class Running:
         self._exit = AsyncExitStack()
         self._waiting: set[str] = {"start"}
         self._background = background
+        self._topic = topic
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
 
     # -- start and stop
@@ -143,7 +152,9 @@ class Running:
             if contract.name in self.placed:
                 other = self.placed[contract.name].contract
                 what = f"two services are named {contract.name}: {other.where} and {contract.where}."
-                findings.append(Finding(contract.where, what, 'Name one of them: @contract(name="...").', "service-name"))
+                findings.append(
+                    Finding(contract.where, what, 'Name one of them: @contract(name="...").', "service-name")
+                )
                 continue
             self.placed[contract.name] = Placed(contract, None, self.config.at(contract.name))
             self._by_type[contract.type] = contract
@@ -153,7 +164,8 @@ class Running:
         for kind in self.app.builders:
             if kind not in known:
                 what = f"app.service({kind.__name__}) has no such service."
-                findings.append(Finding(place(kind), what, f"Add {kind.__name__} to the app's services.", "unknown-service"))
+                remedy = f"Add {kind.__name__} to the app's services."
+                findings.append(Finding(place(kind), what, remedy, "unknown-service"))
         _raise(findings)
 
     def _place(self) -> None:
@@ -182,15 +194,23 @@ class Running:
                 continue
             if _keeps(placed):
                 placed.store = open_store(
-                    self.config.data_url.replace("{app}", self.app.name), name, clock=self.clock, recorder=self.recorder,
-                    secret=secret, synchronous=self.config.synchronous,
+                    self.config.data_url, name, clock=self.clock, recorder=self.recorder, secret=secret,
+                    synchronous=self.config.synchronous,
                 )  # fmt: skip
             placed.injector = Injector(
-                name, self.config, placed.store, self._contract_for, self._singles(placed), self.app.provided
+                name,
+                self.config,
+                placed.store,
+                self._contract_for,
+                self._topic,
+                self._singles(placed),
+                self.app.provided,
             )
             placed.instance = placed.injector.build(placed.build)
             placed.calls = frozenset(
-                self._by_type[want.type].name for want in wants(placed.build) if want.kind == "contract" and want.type in self._by_type
+                self._by_type[want.type].name
+                for want in wants(placed.build)
+                if want.kind == "contract" and want.type in self._by_type
             )
             findings.extend(placed.injector.findings)
         _raise(findings)
@@ -208,7 +228,9 @@ class Running:
     def _singles(self, placed: Placed) -> Mapping[type, Callable[[Any], Any]]:
         """What the platform gives to one service, by type."""
         store = placed.store
-        blobs: Blobs = MemoryBlobs() if self.config.data_url == "sqlite::memory:" else FolderBlobs(self.folder / "blobs")
+        blobs: Blobs = (
+            MemoryBlobs() if self.config.data_url == "sqlite::memory:" else FolderBlobs(self.folder / "blobs")
+        )
         self.blobs = blobs
         singles: dict[type, Callable[[Any], Any]] = {
             Http: lambda kind: self._closing(kind(self.recorder)),
@@ -296,10 +318,10 @@ class Running:
         )
 
     def _consumers(self, placed: Placed, tools: Tools) -> Sequence[Consumer]:
-        """The handlers and timers of a service. Who says an event need not know who hears it, so any peer may call them."""
+        """The handlers and timers of a service. Who says an event does not know who hears it: any peer may call them."""
         if not isinstance(placed.build, type):
             return ()
-        stations = self._stations(replace(tools, may_call=lambda _peer, _service: True), self.app.stations)
+        stations = self._stations(replace(tools, may_call=_anybody), self.app.stations)
         name = placed.contract.name
         return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, placed.instance)))
 
@@ -346,13 +368,17 @@ class Running:
 
 
 def _keeps(placed: Placed) -> bool:
-    """Whether a service needs a store: it keeps rows, says or hears events, or has commands that may be repeated by key."""
+    """Whether a service needs a store: for rows, for events that it says or hears, for commands repeated by key."""
     assert placed.build is not None
     if any(want.kind in ("table", "topic") or want.type is Database for want in wants(placed.build)):
         return True
     if isinstance(placed.build, type) and (handlers_of(placed.build) or schedules_of(placed.build)):
         return True
     return any(operation.kind == "command" for operation in placed.contract.operations)
+
+
+def _anybody(_peer: str, _service: str) -> bool:
+    return True
 
 
 def _raise(findings: Sequence[Finding]) -> None:

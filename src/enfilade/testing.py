@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx2
 import msgspec
-from typing_extensions import Self, TypeForm
+from typing_extensions import TypeForm
 
-from enfilade.app import App
-from enfilade.call import Principal
+from enfilade.app import App, stations
+from enfilade.call import Call, Principal, current
 from enfilade.clock import VirtualClock
 from enfilade.config import Config
 from enfilade.contract.codec import codec
@@ -35,6 +35,7 @@ from enfilade.errors import Misuse
 from enfilade.running import Running
 from enfilade.service.inject import is_contract
 from enfilade.store import Entry, Row
+from enfilade.topic import Topic
 from enfilade.topic.topic import uuid7
 
 C = TypeVar("C")
@@ -106,6 +107,7 @@ class Stage:
         self._config = config or app.config or Config(data="sqlite::memory:", codec="always")
         self._exit = AsyncExitStack()
         self._http: httpx2.AsyncClient | None = None
+        self._book = _Book()
 
     def given(self, contract: TypeForm[C]) -> Given[Self, C]:
         """A fake in the place of a contract's implementation."""
@@ -118,15 +120,19 @@ class Stage:
         folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="enfilade-"))
         self.app.config = _with_folder(self._config, folder)
         try:
-            self.running = await self._exit.enter_async_context(self.app.running(background=False))
+            self.running = Running(self.app, self.app.config, stations, background=False, topic=self._book.topic)
+            await self.running.start()
+            self._exit.push_async_callback(self.running.stop)
             self.running.outsiders.add(_TESTS)
-            self.running.keep_said()
+            self.app.running_now = self.running
         except BaseException:
             await self._exit.aclose()
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._exit.aclose()
 
     # -- callers
@@ -159,7 +165,7 @@ class Stage:
 
     def said(self, event: type[E]) -> tuple[E, ...]:
         """The events of a type that were committed so far, in order."""
-        return tuple(one for one in self.running.said if isinstance(one, event))
+        return tuple(one for one in self._book.said() if isinstance(one, event))
 
     async def hear(self, event: Event, *, source: str = _TESTS) -> None:
         """Deliver an event as if another service had said it, and let everything that follows happen."""
@@ -179,7 +185,7 @@ class Stage:
         """Move time, and let happen what becomes due on the way."""
         end = self.clock.monotonic() + (by.total_seconds() if isinstance(by, timedelta) else by)
         await self.settle()
-        while (due := await self.running.next_due()) is not None:
+        while (due := await self._next_due()) is not None:
             wait = (due - self.clock.now()).total_seconds()
             if self.clock.monotonic() + wait > end:
                 break
@@ -190,7 +196,18 @@ class Stage:
 
     async def rows(self, row: type[R]) -> tuple[R, ...]:
         """All rows of a type, of whichever service keeps it."""
-        return await self.running.all_rows(row)
+        for placed in self.running.placed.values():
+            if placed.store is not None and row in placed.store.rows:
+                return await placed.store.table(row).find()
+        raise Misuse(f"no service of {self.app.name} has a Table[{row.__name__}].")
+
+    async def _next_due(self) -> datetime | None:
+        """When the next timer or retry is due."""
+        found: list[datetime | None] = []
+        for placed in self.running.placed.values():
+            if placed.store is not None:
+                found += [await placed.store.outbox.next_due(), await placed.store.inbox.next_due()]
+        return min((one for one in found if one is not None), default=None)
 
 
 class Bench(Stage):
@@ -209,7 +226,9 @@ class Bench(Stage):
     ) -> None:
         contracts = [one for one in service.__bases__ if is_contract(one)]
         if len(contracts) != 1:
-            raise Misuse(f"{service.__name__} inherits {len(contracts)} contracts: a bench is for a class that inherits one.")
+            raise Misuse(
+                f"{service.__name__} inherits {len(contracts)} contracts: a bench is for a class that inherits one."
+            )
         super().__init__(App("bench", services=contracts, endpoints=None), start=start, seed=seed, config=config)
         self.app.builders[contracts[0]] = service
 
@@ -217,6 +236,34 @@ class Bench(Stage):
         super().replace(contract, fake)
         if contract not in self.app.services:
             self.app.services = (*self.app.services, contract)
+
+
+class _Book:
+    """Notes what is said, and tells what of it was committed."""
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[Call, object, Event]] = []
+
+    def topic(self, event: type[Event], service: str) -> Topic[Any]:
+        return _Noted(event, service, self)
+
+    def note(self, call: Call, event: Event) -> None:
+        # A unit of work that runs again says its events again: what the run before it said does not count.
+        self._notes = [one for one in self._notes if one[0] is not call or one[1] is call.unit]
+        self._notes.append((call, call.unit, event))
+
+    def said(self) -> tuple[Event, ...]:
+        return tuple(event for call, _, event in self._notes if call.commits)
+
+
+class _Noted(Topic[Event]):
+    def __init__(self, event: type[Event], service: str, book: _Book) -> None:
+        super().__init__(event, service)
+        self._book = book
+
+    async def publish(self, event: Event, *, at: datetime | None = None) -> None:
+        await super().publish(event, at=at)
+        self._book.note(current(), event)
 
 
 def _with_folder(config: Config, folder: str) -> Config:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from enfilade.call import Call, Handler
-from enfilade.contract.operation import Contract, Operation, REQUIRED
+from enfilade.contract.operation import REQUIRED, Contract, Operation
 
 Begin = Callable[[Operation, dict[str, Any]], Call]
 """Makes the call for an operation and its arguments: the child of the current one, or a new one."""

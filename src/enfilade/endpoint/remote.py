@@ -99,12 +99,14 @@ def _each(written: Any) -> list[Any]:
 
 def _headers(operation: Operation) -> Callable[[Mapping[str, Any]], dict[str, str]]:
     named = [(one, _text(one)) for one in operation.parameters if one.place == "header"]
-    versions = [one.name for one in operation.parameters if one.place == "if-match"]
+    version = next((one.name for one in operation.parameters if one.place == "if-match"), "")
 
     def headers(arguments: Mapping[str, Any]) -> dict[str, str]:
-        found = {one.wire: ", ".join(texts(arguments[one.name])) for one, texts in named if arguments[one.name] is not None}
-        found.update({"if-match": f'"{arguments[name]}"' for name in versions})
-        return found
+        given = [(one.wire, texts(arguments[one.name])) for one, texts in named if arguments[one.name] is not None]
+        return {
+            **{name: ", ".join(values) for name, values in given},
+            **({"if-match": f'"{arguments[version]}"'} if version else {}),
+        }
 
     return headers
 
@@ -117,9 +119,7 @@ def _body(operation: Operation) -> Callable[[Mapping[str, Any]], bytes | AsyncGe
     members = [one for one in operation.parameters if one.place == "member"]
     if not members:
         return lambda arguments: b""
-    fields: list[Any] = [
-        (one.name, one.type) if one.required else (one.name, one.type, one.default) for one in members
-    ]
+    fields: list[Any] = [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in members]
     renames = {one.name: one.wire for one in members}
     message = msgspec.defstruct(f"{operation.name}_body", fields, rename=renames.get, kw_only=True, omit_defaults=True)
     parts: Codec[Any] = codec(message, names=operation.names)
@@ -131,7 +131,8 @@ def _answer(operation: Operation) -> Callable[[bytes], Any]:
         return lambda content: None
     if not operation.returns:
         return codec(operation.result, names=operation.names, unknown="ignore").decode
-    wrapped = msgspec.defstruct(f"{operation.name}_answer", [("value", operation.result)], rename={"value": operation.returns}.get)
+    fields: list[Any] = [("value", operation.result)]
+    wrapped = msgspec.defstruct(f"{operation.name}_answer", fields, rename={"value": operation.returns}.get)
     plain: Codec[Any] = codec(wrapped, names=operation.names, unknown="ignore")
     return lambda content: plain.decode(content).value
 

@@ -1,10 +1,10 @@
 """What an implementation may take: `from enfilade.service import Row, Table, Topic, atomic, ...`.
 
-    find      the implementation beside its contract
-    inject    what its constructor asks for, by type
-    host      the end of the row: the user's method is called
-    pools     threads and processes for what would stop the event loop
-    secret    values that are injected by name and shown nowhere
+find      the implementation beside its contract
+inject    what its constructor asks for, by type
+host      the end of the row: the user's method is called
+pools     threads and processes for what would stop the event loop
+secret    values that are injected by name and shown nowhere
 """
 
 from enfilade.call import current as current

@@ -57,7 +57,7 @@ async def _ambient_items(call: Call, items: AsyncGenerator[Any, None]) -> AsyncG
 
 
 def hosted(operation: Operation, service: object) -> Handler:
-    """The last handler: the method of the service itself. A plain function, so no frame of ours stands before the user's."""
+    """The last handler: the method of the service. A plain function: no frame of ours stands before the user's."""
     method = getattr(service, operation.name)
     if operation.style in ("stream", "bytes"):
 

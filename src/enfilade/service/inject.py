@@ -46,22 +46,18 @@ def is_contract(kind: object) -> bool:
 
 def wants(build: Callable[..., Any]) -> tuple[Want, ...]:
     """What a class or a function asks for, in order."""
-    if isinstance(build, type) and dataclasses.is_dataclass(build):
-        hints = get_type_hints(build, include_extras=True)
-        return tuple(
-            _want(one.name, hints[one.name], one.default is not dataclasses.MISSING or _made(one))
-            for one in dataclasses.fields(build)
-            if one.init
-        )
-    target = cast("Any", build).__init__ if isinstance(build, type) else build
-    if target is object.__init__ or (isinstance(build, type) and getattr(build, "_is_protocol", False)):
-        return ()
-    parameters = list(inspect.signature(build).parameters.values())
-    if isinstance(build, type) and target.__qualname__.startswith("_no_init"):
-        return ()  # a class whose only base is a Protocol has that Protocol's empty constructor
+    target: Callable[..., Any] = build
+    if isinstance(build, type):
+        kind = cast("type[Any]", build)
+        if dataclasses.is_dataclass(kind):
+            return _fields(kind)
+        own = _constructor(kind)
+        if own is None:
+            return ()
+        target = own
     hints = get_type_hints(target, include_extras=True)
     found: list[Want] = []
-    for parameter in parameters:
+    for parameter in inspect.signature(build).parameters.values():
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
         if parameter.name not in hints:
@@ -69,6 +65,23 @@ def wants(build: Callable[..., Any]) -> tuple[Want, ...]:
             raise StartError([Finding(place(build), what, "Annotate it: things are injected by type.", "injection")])
         found.append(_want(parameter.name, hints[parameter.name], parameter.default is not inspect.Parameter.empty))
     return tuple(found)
+
+
+def _fields(kind: type[Any]) -> tuple[Want, ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        _want(one.name, hints[one.name], one.default is not dataclasses.MISSING or _made(one))
+        for one in dataclasses.fields(kind)
+        if one.init
+    )
+
+
+def _constructor(kind: type[Any]) -> Callable[..., Any] | None:
+    """The `__init__` that a user wrote; a Protocol and `object` bring one that asks for nothing."""
+    for one in kind.__mro__:
+        if "__init__" in vars(one) and one is not object and not getattr(one, "_is_protocol", False):
+            return vars(one)["__init__"]
+    return None
 
 
 def _made(one: dataclasses.Field[Any]) -> bool:
@@ -113,8 +126,10 @@ class Injector:
     store: Store | None
     contracts: Callable[[type], Any | None]
     """The handle of a contract, or None where nobody serves it."""
+    topic: Callable[[Any, str], Topic[Any]]
+    """Makes the topic of an event that the service says."""
     singles: Mapping[type, Callable[[Any], Any]]
-    """What the platform gives to each service: `Http`, `Threads`, `Database`, ... or a class of the user's that inherits it."""
+    """What the platform gives to each service: `Http`, `Threads`, ..., or a class of the user's that inherits it."""
     provided: Mapping[Any, Callable[..., Any]]
     """What the app provides by `app.provide(kind).by(build)`."""
     resources: list[Any] = field(default_factory=list[Any])
@@ -126,7 +141,7 @@ class Injector:
     def build(self, make: Callable[..., Any]) -> Any:
         """The object that `make` makes, with everything it asks for; None where something is missing (see findings)."""
         if make in self._building:
-            chain = " -> ".join(getattr(one, "__name__", str(one)) for one in [*self._building, make])
+            chain: str = " -> ".join(_shown(one) for one in [*self._building, make])
             self._miss(make, f"{chain} need one another.", "Break the circle: let one of them not ask for the other.")
             return None
         self._building.append(make)
@@ -149,45 +164,53 @@ class Injector:
     def _supply(self, make: Callable[..., Any], want: Want) -> Any:
         if want.type in self._built:
             return self._built[want.type]
-        value = self._find(make, want)
+        value = self._find(want)
         if value is _ABSENT and not want.default:
             if want.optional:
                 return None
-            self._miss(make, f"{make.__name__} asks for {want.name}: {_shown(want.type)}, and {self._why(want)}", self._remedy(want))
+            self._miss(
+                make,
+                f"{make.__name__} asks for {want.name}: {_shown(want.type)}, and {self._why(want)}",
+                self._remedy(want),
+            )
         elif value is not _ABSENT:
             self._built[want.type] = value
         return value
 
-    def _find(self, make: Callable[..., Any], want: Want) -> Any:
-        kind = want.type
-        if kind in self.provided:
-            return self.build(self.provided[kind])
-        if want.kind == "contract":
-            found = self.contracts(kind)
-            return _ABSENT if found is None else found
-        if want.kind == "table" and self.store is not None:
-            (row,) = get_args(kind)
-            if isinstance(row, type) and issubclass(row, Row):
-                return self.store.table(row)
-        if want.kind == "topic":
-            (event,) = get_args(kind)
-            if isinstance(event, type) and issubclass(event, Event):
-                return Topic(event, self.service)
-        if want.kind == "settings":
-            try:
-                return self.config.settings(self.service, kind)
-            except StartError as wrong:
-                if not want.optional:
-                    self.findings.extend(wrong.findings)
-                return None
-        if want.kind == "secret":
-            secret = kind()
-            return secret if secret.present() else _ABSENT
-        if isinstance(kind, type):
-            for single, supply in self.singles.items():
-                if issubclass(kind, single):
-                    return supply(kind)
-        return self.build(kind) if want.kind == "resource" else _ABSENT
+    def _find(self, want: Want) -> Any:
+        if want.type in self.provided:
+            return self.build(self.provided[want.type])
+        match want.kind:
+            case "contract":
+                return self.contracts(want.type) or _ABSENT
+            case "table" | "topic":
+                return self._stored(want)
+            case "settings":
+                return self._settings(want)
+            case "secret":
+                secret = want.type()
+                return secret if secret.present() else _ABSENT
+            case _:
+                for single, supply in self.singles.items():
+                    if isinstance(want.type, type) and issubclass(want.type, single):
+                        return supply(want.type)
+                return self.build(want.type) if want.kind == "resource" else _ABSENT
+
+    def _stored(self, want: Want) -> Any:
+        (of,) = get_args(want.type)
+        if want.kind == "topic" and isinstance(of, type) and issubclass(of, Event):
+            return self.topic(of, self.service)
+        if want.kind == "table" and isinstance(of, type) and issubclass(of, Row) and self.store is not None:
+            return self.store.table(of)
+        return _ABSENT
+
+    def _settings(self, want: Want) -> Any:
+        try:
+            return self.config.settings(self.service, want.type)
+        except StartError as wrong:
+            if not want.optional:
+                self.findings.extend(wrong.findings)
+            return None
 
     def _why(self, want: Want) -> str:
         match want.kind:
@@ -207,8 +230,8 @@ class Injector:
             case _:
                 name = _shown(want.type)
                 return (
-                    f"Ask for a contract, Table[Row], Topic[Event], Database, Http, Settings, Secret, Threads, Processes or an "
-                    f"async context manager; or provide it: app.provide({name}).by(build)."
+                    "Ask for a contract, Table[Row], Topic[Event], Database, Http, Settings, Secret, Threads, "
+                    f"Processes or an async context manager; or provide it: app.provide({name}).by(build)."
                 )
 
     def _miss(self, make: Callable[..., Any], what: str, remedy: str) -> None:

@@ -59,7 +59,9 @@ class Mount:
         await self.asgi(scope, said.get, answers.put)
 
 
-async def _first(life: asyncio.Task[None], answers: asyncio.Queue[MutableMapping[str, Any]]) -> MutableMapping[str, Any] | None:
+async def _first(
+    life: asyncio.Task[None], answers: asyncio.Queue[MutableMapping[str, Any]]
+) -> MutableMapping[str, Any] | None:
     """The next answer, or None where the application ended without one (it does not speak lifespan)."""
     answer = asyncio.create_task(answers.get())
     await asyncio.wait([life, answer], return_when=asyncio.FIRST_COMPLETED)

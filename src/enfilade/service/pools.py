@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Threads:
     """Runs blocking functions: `await self.threads(connection.execute, sql)`.
 
-    A bounded pool of the service's own. `current()` is there in the thread. A call that is cancelled still waits for its
-    thread to end, so that nothing goes on behind its back.
+    A bounded pool of the service's own. `current()` is there in the thread. A call that is cancelled still waits for
+    its thread to end, so that nothing goes on behind its back.
     """
 
     def __init__(self, size: int = 16) -> None:
@@ -26,7 +26,8 @@ class Threads:
 
     async def __call__(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         context = contextvars.copy_context()
-        return await _to_the_end(self._pool, functools.partial(context.run, do, *args, **kwargs))
+        work = functools.partial(do, *args, **kwargs)
+        return await _to_the_end(self._pool, lambda: context.run(work))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)

@@ -40,7 +40,9 @@ class Secret:
         if self.variable in self._environ:
             return self._environ[self.variable]
         if self._file is None:
-            raise LookupError(f"the secret {self.name} is not set: set {self.variable}, or ENFILADE_SECRETS to a folder")
+            raise LookupError(
+                f"the secret {self.name} is not set: set {self.variable}, or ENFILADE_SECRETS to a folder"
+            )
         return (await asyncio.to_thread(self._file.read_text, "utf-8")).rstrip("\n")
 
     @property
