@@ -1,0 +1,91 @@
+"""Units of work: nothing foreign is awaited inside `@atomic`, and nothing is written outside of it.
+
+A unit of work runs again when another one was faster, and others wait for it; so it must do nothing but its own rows
+and events.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from typing import Any, get_origin
+
+from enfilade.clock import Clock
+from enfilade.errors import Finding
+from enfilade.govern.infer import Types
+from enfilade.govern.program import Service
+from enfilade.govern.reach import operation_of, reached
+from enfilade.identity import Passwords
+from enfilade.outbound import Http
+from enfilade.service.pools import Processes, Threads
+from enfilade.store import Database, Table
+from enfilade.topic import Topic
+
+_WRITES = {Table: ("add", "put", "delete", "lock"), Topic: ("publish",), Database: ("run",)}
+_SLEEPS = (asyncio.sleep, asyncio.to_thread, asyncio.wait_for, asyncio.open_connection)
+_POOLS = (Threads, Processes)
+
+
+def foreign(service: Service) -> Iterator[Finding]:
+    """What is awaited inside a unit of work and is not its own."""
+    for name, method in service.methods.items():
+        if method.atomic:
+            for types, call, chain in reached(service, method, lambda _: True):
+                if (what := _foreign(types, call)) is not None:
+                    through = f" ({' -> '.join(chain)})" if len(chain) > 1 else ""
+                    yield Finding(
+                        types.function.source.where(call),
+                        f"{what} inside @atomic {name}{through}: a unit of work may run again, and others wait for it.",
+                        f"Do it before {name} and pass the result in, or after it.",
+                        "foreign-await",
+                    )
+
+
+def loose_writes(service: Service) -> Iterator[Finding]:
+    """What is written and belongs to no unit of work."""
+    for entry in service.entries:
+        if entry.atomic:
+            continue
+        for types, call, chain in reached(service, entry, lambda called: not called.atomic):
+            if (what := _write(types, call)) is not None:
+                yield Finding(
+                    types.function.source.where(call),
+                    f"{what} outside of @atomic ({' -> '.join(chain)}).",
+                    f"Put it in a method of its own with @atomic above it, or write @atomic above {chain[-1]}.",
+                    "write-outside-atomic",
+                )
+
+
+def _foreign(types: Types, call: ast.Call) -> str | None:
+    operation = operation_of(types, call)
+    if operation is not None:
+        return f"{operation.id} is called"
+    target = types.function.resolve(call.func)
+    if target in _SLEEPS:
+        return f"asyncio.{target.__name__} is awaited"
+    if _is_a(types.of(call.func), _POOLS):
+        return "work in a pool is awaited"
+    if isinstance(call.func, ast.Attribute):
+        owner = types.of(call.func.value)
+        if _is_a(owner, (Http,)) and call.func.attr in ("fetch", "request"):
+            return "HTTP is awaited"
+        if _is_a(owner, (Clock,)) and call.func.attr == "sleep":
+            return "a sleep is awaited"
+        if _is_a(owner, (Passwords,)) and call.func.attr in ("hash", "verify"):
+            return "a password is hashed, which takes long,"
+    return None
+
+
+def _is_a(kind: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(kind, type) and any(one in kind.__mro__ for one in kinds)
+
+
+def _write(types: Types, call: ast.Call) -> str | None:
+    if not isinstance(call.func, ast.Attribute):
+        return None
+    owner = types.of(call.func.value)
+    for kind, names in _WRITES.items():
+        if (get_origin(owner) or owner) is kind and call.func.attr in names:
+            return f"{ast.unparse(call.func)} writes" if call.func.attr != "lock" else f"{ast.unparse(call.func)} locks"
+    return None
