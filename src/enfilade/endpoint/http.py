@@ -6,17 +6,32 @@ faster driver can take its place.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, TypeAlias
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of the wire; a name may stand more than once."""
 
 
+class Wire(Protocol):
+    """What a driver gives with a request: the rest of it, as it comes."""
+
+    ended: bool
+    """Whether the body was read to its end."""
+
+    async def read(self) -> bytes:
+        """The next piece of the body, `b""` at its end. Raises Malformed where the client hung up before."""
+        ...
+
+    async def gone(self) -> None:
+        """Returns when the client has hung up; only for after the body was read."""
+        ...
+
+
 class Request:
     """A request whose head has arrived; the body is still to be read."""
 
-    __slots__ = ("_headers", "address", "chunks", "gone", "headers", "method", "path", "query", "scheme")
+    __slots__ = ("_fields", "address", "headers", "method", "path", "query", "scheme", "wire")
 
     def __init__(
         self,
@@ -24,36 +39,47 @@ class Request:
         path: str,
         query: bytes,
         headers: Headers,
+        wire: Wire,
         *,
-        chunks: Callable[[], AsyncGenerator[bytes, None]],
-        gone: Callable[[], Awaitable[None]],
         address: str = "",
         scheme: str = "http",
     ) -> None:
         self.method = method
         self.path = path
-        """Percent-decoded once, with `%2F` left as it is."""
+        """As it came, percent-encoded: who splits it decodes each segment by itself."""
         self.query = query
         """As it came, without the question mark."""
         self.headers = headers
-        self.chunks = chunks
-        """The body's pieces; to be called once."""
-        self.gone = gone
-        """Returns when the client has hung up; only after the body was read."""
+        self.wire = wire
         self.address = address
         self.scheme = scheme
-        self._headers: dict[bytes, bytes] | None = None
+        self._fields: dict[bytes, bytes] | None = None
+
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        """The headers by name. What stands more than once is joined by commas (RFC 9110, 5.3)."""
+        found = self._fields
+        if found is None:
+            found = dict(self.headers)
+            if len(found) != len(self.headers):
+                found = {}
+                for name, value in self.headers:
+                    found[name] = found[name] + b", " + value if name in found else value
+            self._fields = found
+        return found
 
     def header(self, name: bytes) -> str:
-        """The value of a header by its lower-case name, several joined by a comma, `""` where there is none."""
-        found = self._headers
-        if found is None:
-            found = {}
-            for key, value in self.headers:
-                found[key] = found[key] + b", " + value if key in found else value
-            self._headers = found
-        value = found.get(name)
+        """The value of a header by its lower-case name, `""` where there is none."""
+        value = self.fields.get(name)
         return "" if value is None else value.decode("latin-1")
+
+
+class Pieces(Protocol):
+    """A body in pieces. The driver closes it in any case, be it read to its end, in part or not at all."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Response:
@@ -61,7 +87,7 @@ class Response:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes] = b"") -> None:
+    def __init__(self, status: int, headers: Headers, body: bytes | Pieces = b"") -> None:
         self.status = status
         self.headers = headers
         self.body = body

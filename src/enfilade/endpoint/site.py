@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,10 +38,13 @@ class HttpEndpoint(Protocol):
 class Served(Protocol):
     """An endpoint at work."""
 
+    prefix: str
+    """What its addresses begin with, `""` for the root: who knows nothing of a path leaves it to the longest one."""
+
     def knows(self, method: str, path: str) -> bool:
-        """Whether this exact method and path are this endpoint's own, so that mounted apps may have the rest."""
+        """Whether this exact method and path (as on the wire) are its own, so that mounted apps may have the rest."""
         ...
 
-    async def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Awaitable[Response]:
         """Answers anything, what it does not know with a problem document."""
         ...

@@ -1,0 +1,12 @@
+"""Ways in: what an app can be reached by.
+
+rest     HTTP and JSON, from the contracts' routes; `Cors` and `ProblemDocument` are for its options
+local    calls within the process
+remote   contracts that are served elsewhere
+"""
+
+from __future__ import annotations
+
+from enfilade.endpoint.rest.cors import Cors as Cors
+from enfilade.endpoint.rest.endpoint import rest as rest
+from enfilade.endpoint.rest.problems import ProblemDocument as ProblemDocument

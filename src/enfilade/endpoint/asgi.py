@@ -1,0 +1,136 @@
+"""The driver for ASGI servers: a scope becomes a `Request`, a `Response` becomes messages.
+
+What a server must refuse by itself, before anything reaches us, are requests whose framing is ambiguous (both
+Content-Length and Transfer-Encoding, two different lengths) and heads that are too large; uvicorn with httptools does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from enfilade.endpoint.http import Pieces, Request
+from enfilade.endpoint.site import Served
+from enfilade.errors import Malformed
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_SMALL = 65536
+"""Bytes of an unread body that are worth reading to keep a connection; for more it is closed."""
+
+
+async def serve_http(served: Sequence[Served], scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request, by the endpoint that knows it."""
+    method, path = scope["method"], wire_path(scope)
+    client = scope.get("client")
+    wire = _Wire(receive)
+    request = Request(
+        method, path, scope["query_string"], scope["headers"], wire,
+        address=client[0] if client else "", scheme=scope.get("scheme", "http"),
+    )  # fmt: skip
+    response = await _choose(served, method, path).answer(request)
+    headers, body = response.headers, response.body
+    if not wire.ended and scope.get("http_version", "1.1") < "2" and _much(request):
+        headers = [*headers, (b"connection", b"close")]  # or the server would read all that we refused to read
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    if isinstance(body, bytes):
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        return
+    try:
+        await send(start)
+        await _stream(body, wire if wire.ended or not _has_body(request) else None, send)
+    finally:
+        await body.aclose()
+
+
+def known(served: Sequence[Served], scope: Scope) -> bool:
+    """Whether the request's method and path are an endpoint's own, so that a mounted app may have it otherwise."""
+    method, path = scope["method"], wire_path(scope)
+    return any(one.knows(method, path) for one in served)
+
+
+def wire_path(scope: Scope) -> str:
+    """The path as it was on the wire, below `root_path`; where the server kept it decoded only, encoded again."""
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"], safe="/!$&'()*+,;=:@~-._")
+    root = scope.get("root_path")
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+def _choose(served: Sequence[Served], method: str, path: str) -> Served:
+    if len(served) > 1:
+        for one in served:
+            if one.knows(method, path):
+                return one
+        below = [one for one in served if not one.prefix or path == one.prefix or path.startswith(f"{one.prefix}/")]
+        return max(below or served, key=lambda one: len(one.prefix))
+    return served[0]
+
+
+class _Wire:
+    """The body of a request, message by message."""
+
+    __slots__ = ("_receive", "ended")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def read(self) -> bytes:
+        while not self.ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.ended = True
+                raise Malformed(detail="The connection was closed before the body was complete.")
+            if not message.get("more_body", False):
+                self.ended = True
+            if piece := message.get("body", b""):
+                return piece
+        return b""
+
+    async def gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _has_body(request: Request) -> bool:
+    fields = request.fields
+    return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
+
+
+def _much(request: Request) -> bool:
+    length = request.fields.get(b"content-length", b"0")
+    return b"transfer-encoding" in request.fields or not length.isdigit() or int(length) > _SMALL
+
+
+async def _stream(body: Pieces, wire: _Wire | None, send: Send) -> None:
+    """Send piece by piece, as fast as the client takes them, until he leaves."""
+    task = asyncio.current_task()
+    over = left = False
+
+    def leave(_: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not over and task is not None:
+            left = True
+            task.cancel()
+
+    watch = asyncio.create_task(wire.gone()) if wire is not None else None
+    if watch is not None:
+        watch.add_done_callback(leave)
+    try:
+        async for piece in body:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except asyncio.CancelledError:
+        if not left or (task is not None and task.uncancel() > 0):
+            raise
+    finally:
+        over = True
+        if watch is not None:
+            watch.cancel()

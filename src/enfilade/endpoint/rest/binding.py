@@ -1,0 +1,132 @@
+"""A request becomes the arguments of an operation: what its head says, and what its body does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from enfilade.contract.blob import Blob
+from enfilade.contract.codec import Codec, codec
+from enfilade.contract.need import anyone
+from enfilade.contract.operation import Operation, Parameter
+from enfilade.contract.signature import is_stream
+from enfilade.endpoint.http import Request
+from enfilade.endpoint.rest.arguments import Found, Wrong, head_reader
+from enfilade.endpoint.rest.body import json_body, pieces
+from enfilade.endpoint.rest.upload import upload
+from enfilade.errors import Invalid, TooSlow, Unauthenticated
+from enfilade.store.blobs import Blobs
+
+Bind: TypeAlias = Callable[[Request, list[str]], Awaitable[Found]]
+"""Raises Invalid with all that is wrong, or what else can be wrong with a request."""
+BodyReader: TypeAlias = Callable[[Request], Awaitable[Found]]
+
+
+def binder(operation: Operation, blobs: Blobs, *, unknown: Any) -> Bind:
+    """What makes the arguments of an operation of a request and the values of its path. All plans are made here."""
+    read_head = head_reader(operation, refuse_unknown=unknown == "refuse")
+    read_body = body_reader(operation, blobs, unknown=unknown)
+
+    async def bind(request: Request, values: list[str]) -> Found:
+        found: Found = {}
+        wrong: Wrong = []
+        read_head(request, values, found, wrong)
+        if read_body is not None:
+            try:
+                found.update(await read_body(request))
+            except Invalid as invalid:
+                wrong.extend(invalid.errors)
+        if wrong:
+            raise Invalid(errors=tuple(wrong))
+        return found
+
+    return bind
+
+
+def body_parameter(operation: Operation) -> Parameter | None:
+    """The parameter that is the whole body."""
+    return next((one for one in operation.parameters if one.place == "body"), None)
+
+
+def is_file(parameter: Parameter) -> bool:
+    """Whether it is a file, sent raw or in a form."""
+    return not is_stream(parameter.type) and Blob in (parameter.type, *getattr(parameter.type, "__args__", ()))
+
+
+def body_message(operation: Operation) -> Any:
+    """The message that has the body's members; None where the operation has none."""
+    members = [one for one in operation.parameters if one.place == "member"]
+    if not members:
+        return None
+    return msgspec.defstruct(
+        operation.request.__name__.removesuffix("Request") + "Body",
+        [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in members],
+        module=operation.request.__module__,
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename={one.name: one.wire for one in members},
+    )
+
+
+def body_reader(operation: Operation, blobs: Blobs, *, unknown: Any) -> BodyReader | None:
+    """What reads the body's part of the arguments; None where it has none, and then no body is looked at."""
+    message = body_message(operation)
+    if message is not None:
+        return _members(operation, codec(message, names=operation.names, unknown=unknown))
+    parameter = body_parameter(operation)
+    if parameter is None:
+        return None
+    if is_stream(parameter.type):
+        return _raw(operation, parameter)
+    if is_file(parameter):
+        return _file(operation, parameter, blobs)
+    return _whole(operation, parameter, codec(parameter.type, names=operation.names, unknown=unknown))
+
+
+def _members(operation: Operation, members: Codec[Any]) -> BodyReader:
+    limit, seconds = operation.body_limit, operation.timeout
+    decode, arguments = members.decode, msgspec.structs.asdict
+
+    async def read(request: Request) -> Found:
+        return arguments(decode(await json_body(request, limit, seconds) or b"{}"))
+
+    return read
+
+
+def _whole(operation: Operation, parameter: Parameter, whole: Codec[Any]) -> BodyReader:
+    limit, seconds = operation.body_limit, operation.timeout
+
+    async def read(request: Request) -> Found:
+        data = await json_body(request, limit, seconds)
+        if not data and not parameter.required:
+            return {parameter.name: parameter.default}
+        return {parameter.name: whole.decode(data or b"{}")}
+
+    return read
+
+
+def _raw(operation: Operation, parameter: Parameter) -> BodyReader:
+    async def read(request: Request) -> Found:
+        return {parameter.name: pieces(request, operation.body_limit)}
+
+    return read
+
+
+def _file(operation: Operation, parameter: Parameter, blobs: Blobs) -> BodyReader:
+    known = operation.needs is not anyone
+
+    async def read(request: Request) -> Found:
+        if known and b"authorization" not in request.fields and b"cookie" not in request.fields:
+            raise Unauthenticated()  # the guard will say so too, but nobody's bytes need be stored first
+        try:
+            async with asyncio.timeout(operation.timeout):
+                blob = await upload(request, blobs, parameter, operation.body_limit)
+        except TimeoutError:
+            raise TooSlow(detail=f"The file was not complete after {operation.timeout:g} seconds.") from None
+        return {parameter.name: parameter.default if blob is None else blob}
+
+    return read

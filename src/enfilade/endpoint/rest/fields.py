@@ -1,0 +1,30 @@
+"""Fields of answers: the ones that are made once, and the one safe way to make the others."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+Line: TypeAlias = tuple[bytes, bytes]
+
+JSON: Final[Line] = (b"content-type", b"application/json")
+PROBLEM: Final[Line] = (b"content-type", b"application/problem+json")
+NOSNIFF: Final[Line] = (b"x-content-type-options", b"nosniff")
+NO_STORE: Final[Line] = (b"cache-control", b"no-store")
+
+TRACE: Final = b"trace-id"
+"""The answer's trace, 32 hexadecimal digits: what `enfilade trace` and the logs know it by."""
+
+
+def line(name: str, value: str) -> Line:
+    """A field of any text: what could end it, or is no Latin letter, is left out."""
+    if not (value.isascii() and value.isprintable()):
+        value = "".join(letter for letter in value if " " <= letter <= "~")
+    return name.lower().encode("ascii"), value.encode("ascii")
+
+
+def trace_line(trace_id: int) -> Line:
+    return TRACE, b"%032x" % trace_id
+
+
+def length_line(body: bytes) -> Line:
+    return b"content-length", b"%d" % len(body)
