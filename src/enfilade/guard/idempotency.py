@@ -44,7 +44,7 @@ def idempotency() -> Station:
         once = _once(operation, handler)
 
         def keyed(call: Call) -> Awaitable[Any]:
-            if not call.key:
+            if not call.key or call.delivery is not None:  # what is delivered twice, the inbox knows
                 return handler(call)
             if not call.peer:
                 _check(call.key)
@@ -65,16 +65,16 @@ def _once(operation: Operation, handler: Handler) -> Handler:
         if record.state == "done":
             call.say("Idempotency-Replayed", "true")
             return _replay(operation, result.unpack, record.reply or b"")
-        call.record = record
+        call.record = record  # the unit of work commits it, and knows more of it then
         try:
             reply = await handler(call)
         except BaseException as error:
             if _is_answer(error, operation):
-                await records.finish(record, _PROBLEM + msgspec.json.encode(document(error)))
+                await records.finish(call.record, _PROBLEM + msgspec.json.encode(document(error)))
             else:
-                await records.release(record)
+                await records.release(call.record)
             raise
-        await records.finish(record, _VALUE + result.pack(reply))
+        await records.finish(call.record, _VALUE + result.pack(reply))
         return reply
 
     return once
