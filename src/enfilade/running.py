@@ -192,7 +192,7 @@ class Running:
         for name, placed in self.placed.items():
             if placed.build is None:
                 continue
-            if _keeps(placed):
+            if keeps(placed.contract, placed.build):
                 placed.store = open_store(
                     self.config.data_url, name, clock=self.clock, recorder=self.recorder, secret=secret,
                     synchronous=self.config.synchronous,
@@ -367,14 +367,13 @@ class Running:
         return handle(contract, self.handlers, begin)
 
 
-def _keeps(placed: Placed) -> bool:
+def keeps(contract: Contract, build: Callable[..., Any]) -> bool:
     """Whether a service needs a store: for rows, for events that it says or hears, for commands repeated by key."""
-    assert placed.build is not None
-    if any(want.kind in ("table", "topic") or want.type is Database for want in wants(placed.build)):
+    if any(want.kind in ("table", "topic") or want.type is Database for want in wants(build)):
         return True
-    if isinstance(placed.build, type) and (handlers_of(placed.build) or schedules_of(placed.build)):
+    if isinstance(build, type) and (handlers_of(build) or schedules_of(build)):
         return True
-    return any(operation.kind == "command" for operation in placed.contract.operations)
+    return any(operation.kind == "command" for operation in contract.operations)
 
 
 def _anybody(_peer: str, _service: str) -> bool:
