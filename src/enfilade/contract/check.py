@@ -36,9 +36,9 @@ def wrong_places(raw: Any, shape: Shape, names: Names, unknown: Unknown) -> tupl
 
 def told(error: Exception) -> str:
     """A message of msgspec in the words of JSON."""
-    text = re.sub(r" - at `.*`$", "", str(error))
+    text = re.sub(r" - at `.*`$| with a timezone component", "", str(error))
     text = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", _words, text)
-    return text.replace("`", "'") + ("" if text.endswith(".") else ".")
+    return text[:1].upper() + text[1:].replace("`", "'") + ("" if text.endswith(".") else ".")
 
 
 def _words(match: re.Match[str]) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -24,8 +24,6 @@ from enfilade.contract.route import Route, parse_route
 from enfilade.contract.shape import camel
 from enfilade.contract.signature import Signature, is_stream, read_signature, resolve, shape_of
 from enfilade.errors import Finding, Problem, StartError, kebab
-
-V = TypeVar("V")
 
 TIMEOUT = 10.0
 """Seconds: longer than any answer that a person waits for."""
@@ -51,30 +49,24 @@ def _read(cls: type) -> Contract:
     if not getattr(cls, "_is_protocol", False):
         findings.add("protocol", f"{cls.__name__} is not a Protocol", f"write `class {cls.__name__}(Protocol)`")
         raise StartError(findings.all)
-    said = cls.__dict__.get(SAID, ContractSaid())
+    said = _said(cls)
     service = said.name or kebab(cls.__name__)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
         findings.add("name", f"a service cannot be named {service!r}", "use small letters, digits and hyphens")
     if said.version < 1:
         findings.add("version", f"version {said.version}", "versions are whole numbers from 1")
-    check_promises(said, findings)
-    found = list(findings.all)
-    operations: list[Operation] = []
-    for base in reversed(_bases(cls)):
-        for name, member in vars(base).items():
-            if name.startswith("_") or vars(cls).get(name, member) is not member:
-                continue
-            notes = Findings(where_is(member) if inspect.isfunction(member) else where_is(base))
-            made = _operation(cls, base, said, service, name, member, notes)
-            found += notes.all
-            if made is not None:
-                operations.append(made)
-    found += _alike(operations)
-    if not operations and not found:
+    reading = _Reading(cls, said, service)
+    bases = [base for base in cls.__mro__ if getattr(base, "_is_protocol", False) and base is not Protocol]
+    for base in reversed(bases):
+        notes = findings if base is cls else Findings(where_is(base))
+        check_promises(_said(base), notes)
+        reading.found += notes.all
+        reading.members(base)
+    if not reading.operations and not reading.found:
         findings.add("empty", f"{cls.__name__} has no operations", "decorate its methods with @query or @command")
-        found = findings.all
-    if found:
-        raise StartError(found)
+        raise StartError(findings.all)
+    if reading.found:
+        raise StartError(reading.found)
     summary, description = summary_of(cls.__dict__.get("__doc__"), kebab(cls.__name__).replace("-", " "))
     made = Contract(
         name=service,
@@ -84,51 +76,99 @@ def _read(cls: type) -> Contract:
         names=said.names,
         summary=summary,
         description=description,
-        operations=tuple(operations),
+        operations=tuple(reading.operations),
         where=where_is(cls),
-        roles=tuple(base for base in _bases(cls) if base is not cls),
+        roles=tuple(base for base in bases if base is not cls),
     )
     object.__setattr__(made, "fingerprint", contract_fingerprint(made))
     return made
 
 
-def _bases(cls: type) -> list[type]:
-    """The contract and the roles it includes."""
-    return [base for base in cls.__mro__ if getattr(base, "_is_protocol", False) and base.__module__ != "typing"
-            and base.__name__ != "Protocol"]  # fmt: skip
+def _said(cls: type) -> ContractSaid:
+    return cls.__dict__.get(SAID, ContractSaid())
+
+
+class _Reading:
+    """A contract while it is read: the operations so far, and the mistakes."""
+
+    def __init__(self, cls: type, said: ContractSaid, service: str) -> None:
+        self.cls = cls
+        self.said = said
+        self.service = service
+        self.operations: list[Operation] = []
+        self.found: list[Finding] = []
+        self.taken: dict[str, str] = {}
+        """Where each id and each form of a route stands."""
+
+    def members(self, base: type) -> None:
+        """Reads what one class has of its own: the contract, or a role that it includes."""
+        for name, member in vars(base).items():
+            if name.startswith("_") or inspect.getattr_static(self.cls, name) is not member:
+                continue
+            if not inspect.isfunction(member):
+                self.no_method(base, name)
+                continue
+            findings = Findings(where_is(member))
+            said = getattr(member, SAID, None)
+            if isinstance(said, OperationSaid):
+                self.operation(base, said, member, findings)
+            else:
+                remedy = "decorate it, or begin its name with _"
+                findings.add("undecorated", f"{name} says neither @query nor @command", remedy)
+            self.found += findings.all
+        for name in inspect.get_annotations(base):
+            if not name.startswith("_") and name not in vars(base):
+                self.no_method(base, name)
+
+    def no_method(self, base: type, name: str) -> None:
+        findings = Findings(where_is(base))
+        findings.add("member", f"{name} is no method", "a contract has operations only: write `async def`")
+        self.found += findings.all
+
+    def operation(self, base: type, said: OperationSaid, method: Callable[..., Any], findings: Findings) -> None:
+        defaults = (said, _said(base), self.said)
+        route = _route(said, findings)
+        signature = read_signature(method, route, self.said.names, findings)
+        check_promises(said, findings)
+        _check_said(said, signature, findings)
+        _check_raises(said, findings)
+        self.alike(said.name or method.__name__, route, findings)
+        if _first(defaults, "needs") is None:
+            findings.add(
+                "access",
+                f"{method.__name__} does not say who may call it",
+                "add needs= to the operation or to @contract: anyone, signed_in, peers, Scope(...), Role(...) or Owner",
+            )
+        if findings.all or self.found:
+            return
+        self.operations.append(_operation(self, defaults, method, route, signature, findings.where))
+
+    def alike(self, name: str, route: Route | None, findings: Findings) -> None:
+        """Operations that could not be told apart."""
+        other = self.taken.setdefault(name, findings.where)
+        if other != findings.where:
+            findings.add("duplicate", f"the name {name} is also that of {other}", "give one of them another name")
+        if route is not None:
+            other = self.taken.setdefault(route.form, findings.where)
+            if other != findings.where:
+                findings.add("route", f"{route.form} is also the form of {other}", "change one of the paths")
 
 
 def _operation(
-    cls: type, base: type, contract: ContractSaid, service: str, name: str, member: Any, findings: Findings
-) -> Operation | None:
-    if not inspect.isfunction(member):
-        if isinstance(member, property | classmethod | staticmethod):
-            findings.add("member", f"{name} is no method", "a contract has operations: write `async def`")
-        return None
-    said = getattr(member, SAID, None)
-    if not isinstance(said, OperationSaid):
-        findings.add("undecorated", f"{name} says neither @query nor @command", "decorate it, or begin its name with _")
-        return None
-    defaults = (said, base.__dict__.get(SAID, contract), contract)
-    route = _route(said, findings)
-    signature = read_signature(member, route, contract.names, findings)
-    check_promises(said, findings)
-    _check_said(said, signature, findings)
-    _check_raises(said, findings)
-    needs = _first(defaults, "needs")
-    if needs is None:
-        findings.add(
-            "access",
-            f"{name} does not say who may call it",
-            "add needs= to the operation or to @contract: anyone, signed_in, peers, Scope(...), Role(...) or Owner",
-        )
-    if findings.all:
-        return None
-    summary, description = summary_of(member.__doc__, name)
+    reading: _Reading,
+    defaults: tuple[OperationSaid, ContractSaid, ContractSaid],
+    method: Callable[..., Any],
+    route: Route | None,
+    signature: Signature,
+    where: str,
+) -> Operation:
+    said = defaults[0]
+    summary, description = summary_of(method.__doc__, method.__name__)
+    idempotent = said.idempotent
     made = Operation(
-        id=f"{service}.{said.name or name}",
-        service=service,
-        name=name,
+        id=f"{reading.service}.{said.name or method.__name__}",
+        service=reading.service,
+        name=method.__name__,
         kind=said.kind,
         summary=summary,
         description=description,
@@ -136,24 +176,22 @@ def _operation(
         path=route.path if route else "",
         parameters=signature.parameters,
         defaults={one.name: one.default for one in signature.parameters if not one.required},
-        request=_request(cls, service, name, signature, contract),
+        request=_request(reading, method.__name__, signature),
         result=signature.result,
         style=signature.style,
         returns=said.returns,
         status=said.status or (204 if signature.style == "nothing" else 200),
         raises=said.raises,
-        needs=cast("Any", needs),
+        needs=_first(defaults, "needs"),
         rates=_first(defaults, "rate") or (),
         timeout=_first(defaults, "timeout") or TIMEOUT,
         idle=_first(defaults, "idle") or IDLE,
         body_limit=size(_first(defaults, "body") or BODY),
-        idempotent=(route is not None and route.method in ("PUT", "DELETE"))
-        if said.idempotent is None
-        else said.idempotent,
+        idempotent=route is not None and route.method in ("PUT", "DELETE") if idempotent is None else idempotent,
         deprecated=_first(defaults, "deprecated"),
         level=_first(defaults, "level"),
-        names=contract.names,
-        where=findings.where,
+        names=reading.said.names,
+        where=where,
     )
     object.__setattr__(made, "fingerprint", operation_fingerprint(made))
     return made
@@ -222,41 +260,20 @@ def problem_members(problem: type[Problem], findings: Findings) -> dict[str, Any
     return {name: hints[name] for name in problem.members if name in hints}
 
 
-def _request(cls: type, service: str, name: str, signature: Signature, contract: ContractSaid) -> type[msgspec.Struct]:
+def _request(reading: _Reading, name: str, signature: Signature) -> type[msgspec.Struct]:
     taken = [one for one in signature.parameters if not is_stream(one.type)]
-    wires = {one.name: one.wire if one.place in ("query", "member") else _spelled(one.name, contract) for one in taken}
-    title = "".join(word.capitalize() for word in re.split(r"[-_]+", f"{service}_{name}"))
+    camels = reading.said.names == "camel"
+    wires = {
+        one.name: one.wire if one.place in ("query", "member") else camel(one.name) if camels else one.name
+        for one in taken
+    }
+    title = "".join(word.capitalize() for word in re.split(r"[-_]+", f"{reading.service}_{name}"))
     return msgspec.defstruct(
         f"{title}Request",
         [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in taken],
-        module=cls.__module__,
+        module=reading.cls.__module__,
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
         rename=wires,
     )
-
-
-def _spelled(name: str, contract: ContractSaid) -> str:
-    return camel(name) if contract.names == "camel" else name
-
-
-def _alike(operations: list[Operation]) -> list[Finding]:
-    """Operations that could not be told apart."""
-    found: list[Finding] = []
-    ids: dict[str, Operation] = {}
-    forms: dict[str, Operation] = {}
-    for one in operations:
-        notes = Findings(one.where)
-        if (other := ids.setdefault(one.id, one)) is not one:
-            notes.add("duplicate", f"{one.id} is also the id of {other.where}", "give one of them another name")
-        if one.method:
-            form = parse_route(f"{one.method} {one.path}").form
-            if (other := forms.setdefault(form, one)) is not one:
-                notes.add(
-                    "route",
-                    f"{one.method} {one.path} cannot be told from {other.method} {other.path} at {other.where}",
-                    "change one of the paths",
-                )
-        found += notes.all
-    return found
