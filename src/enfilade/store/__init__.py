@@ -18,6 +18,7 @@ from enfilade.contract.marks import Key as Key
 from enfilade.contract.marks import Owned as Owned
 from enfilade.contract.marks import Unique as Unique
 from enfilade.contract.marks import Version as Version
+from enfilade.errors import CheckFailed as CheckFailed
 from enfilade.errors import Stale as Stale
 from enfilade.errors import Taken as Taken
 from enfilade.store.atomic import atomic as atomic
@@ -25,12 +26,13 @@ from enfilade.store.database import Database as Database
 from enfilade.store.inbox import Dead as Dead
 from enfilade.store.inbox import Delivery as Delivery
 from enfilade.store.inbox import Inbox as Inbox
+from enfilade.store.inbox import LeaseLost as LeaseLost
+from enfilade.store.migrate import Change as Change
 from enfilade.store.outbox import Entry as Entry
 from enfilade.store.outbox import Outbox as Outbox
 from enfilade.store.records import Record as Record
 from enfilade.store.records import Records as Records
 from enfilade.store.row import Row as Row
-from enfilade.store.store import Change as Change
 from enfilade.store.store import Store as Store
 from enfilade.store.store import open_store as open_store
 from enfilade.store.table import Table as Table

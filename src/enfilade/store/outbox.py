@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from enfilade.contract.message import Message
+from enfilade.store.engine import Statement
+from enfilade.store.home import Home
+from enfilade.store.unit import writing
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS enfilade_outbox (
+    seq {serial}, id {text} NOT NULL UNIQUE, topic {text} NOT NULL, source {text} NOT NULL, key {text} NOT NULL,
+    at {moment} NOT NULL, timer {whole} NOT NULL, body {bytes} NOT NULL, headers {text} NOT NULL
+){strict};
+CREATE INDEX IF NOT EXISTS enfilade_outbox_due ON enfilade_outbox (timer, at);
+"""
+_COLUMNS = "id, topic, source, key, at, timer, seq, body, headers"
 
 
 class Entry(Message):
@@ -26,31 +41,86 @@ class Entry(Message):
     seq: int = 0
     """Place in the outbox; 0 before it is there."""
     body: bytes
-    headers: Mapping[str, str]
+    """JSON of the event."""
+    headers: Mapping[str, str] = {}
 
 
 class Outbox:
-    """What one service has said and nobody has taken yet."""
+    """What one service has said and nobody has taken yet.
+
+    `add` belongs to a unit of work; everything else is the relay's, and a unit of work by itself.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
 
     async def add(self, entry: Entry) -> None:
         """Say it with the open unit of work; written at its commit. An id that is there already changes nothing."""
-        raise NotImplementedError
+        unit = writing(self._home, f"{entry.topic}: publish")
+        unit.later(self._insert(entry))
+        unit.said = True
 
-    async def due(self, now: datetime, limit: int = 200, *, without: Collection[str] = ()) -> tuple[Entry, ...]:
-        """What is to be handed on: timers that are due, then the rest in the order it was said.
+    async def due(self, now: datetime, limit: int = 200) -> tuple[Entry, ...]:
+        """What is to be handed on: timers that are due, by their time, then the rest in the order it was said.
 
-        Not what waits behind a refused entry: `without` names keys, and ids of entries that have no key.
+        Entries of one key were said in the order of their numbers wherever the key's row was locked; a clock that is
+        set back, or another machine's, cannot turn them around.
         """
-        raise NotImplementedError
+        statement = self._home.statement(
+            f"SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 0 OR at <= :now "
+            f"ORDER BY timer DESC, CASE WHEN timer = 1 THEN at END, seq LIMIT :limit",
+            "rows", {"now": now, "limit": limit},
+        )  # fmt: skip
+        answer = await self._home.engine.read(statement)
+        return tuple(entry_of(row, self._home) for row in answer.rows)
 
     async def sent(self, ids: Sequence[str]) -> None:
         """These have been taken, and are forgotten."""
-        raise NotImplementedError
+        if ids:
+            await self._home.engine.write(
+                (self._home.statement("DELETE FROM enfilade_outbox WHERE id IN :ids", "count", {"ids": tuple(ids)}),)
+            )
 
     async def next_due(self) -> datetime | None:
-        """When the next entry is due; None where there is none."""
-        raise NotImplementedError
+        """When the next entry is due: a time that has passed where one waits now, None where there is none."""
+        answer = await self._home.engine.read(Statement("SELECT min(at) FROM enfilade_outbox"))
+        return moment(answer.rows[0][0], self._home)
 
     async def pending(self) -> int:
-        """Entries that are here, timers not among them."""
-        raise NotImplementedError
+        """Entries that wait to be handed on, timers not among them."""
+        answer = await self._home.engine.read(Statement("SELECT count(*) FROM enfilade_outbox WHERE timer = 0"))
+        return answer.rows[0][0]
+
+    def _insert(self, entry: Entry) -> Statement:
+        values = entry_values(entry)
+        return self._home.statement(
+            "INSERT INTO enfilade_outbox (id, topic, source, key, at, timer, body, headers) "
+            "VALUES (:id, :topic, :source, :key, :at, :timer, :body, :headers) ON CONFLICT DO NOTHING",
+            "count", values,
+        )  # fmt: skip
+
+
+def entry_values(entry: Entry) -> dict[str, Any]:
+    """An entry's columns, its number aside."""
+    return {
+        "id": entry.id, "topic": entry.topic, "source": entry.source, "key": entry.key, "at": entry.at,
+        "timer": 1 if entry.timer else 0, "body": entry.body,
+        "headers": msgspec.json.encode(entry.headers).decode(),
+    }  # fmt: skip
+
+
+def entry_of(row: Sequence[Any], home: Home) -> Entry:
+    """The entry of columns in the order id, topic, source, key, at, timer, seq, body, headers."""
+    id, topic, source, key, at, timer, seq, body, headers = row
+    at = moment(at, home)
+    assert at is not None
+    return Entry(
+        id=id, topic=topic, source=source, key=key, at=at, timer=bool(timer), seq=seq, body=bytes(body),
+        headers=msgspec.json.decode(headers, type=dict[str, str]),
+    )  # fmt: skip
+
+
+def moment(raw: Any, home: Home) -> datetime | None:
+    """A datetime as the driver gives it."""
+    load = home.dialect.load.get("datetime")
+    return raw if raw is None or load is None else load(raw)

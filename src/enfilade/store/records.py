@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+import msgspec
 
 from enfilade.contract.message import Message
+from enfilade.errors import Conflict, KeyReused
+from enfilade.store.engine import Statement
+from enfilade.store.home import Home
+from enfilade.store.outbox import moment
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS enfilade_record (
+    key {text} NOT NULL, operation {text} NOT NULL, principal {text} NOT NULL, fingerprint {text} NOT NULL,
+    state {text} NOT NULL, lease {text} NOT NULL, ends {moment} NOT NULL, method {text} NOT NULL, result {bytes},
+    reply {bytes}, at {moment} NOT NULL, PRIMARY KEY (key, operation, principal)
+){strict};
+CREATE INDEX IF NOT EXISTS enfilade_record_at ON enfilade_record (at);
+"""
+_COLUMNS = "key, operation, principal, fingerprint, state, lease, method, result, reply, at, ends"
+_SAME = "key = :key AND operation = :operation AND principal = :principal"
 
 
 class Record(Message):
@@ -17,8 +35,8 @@ class Record(Message):
     fingerprint: str
     """Of the request: the same key with another request is refused."""
     state: Literal["running", "committed", "done"]
-    """running: somebody has begun. committed: the unit of work is stored, the reply is not. done: the reply is stored."""
-    lease: str = ""
+    """running: somebody has begun. committed: the unit of work is stored, and no reply yet. done: the reply is stored."""
+    lease: str
     """What tells this run from another."""
     method: str = ""
     """The `@atomic` method whose result is recorded."""
@@ -27,48 +45,133 @@ class Record(Message):
     reply: bytes | None = None
     """The final reply, in the form of whoever stored it."""
     at: datetime
+    """When the key was first used."""
 
 
 class Records:
     """The idempotency records of one service.
 
     The guard begins a record before the call and sets `call.record`; the call's unit of work commits it with the rows;
-    the guard stores the reply with `finish`. A repeat then takes the reply; where only the unit was stored, `begin` gives
-    the record in the state "committed", the call runs, and its `@atomic` answers with the recorded result.
+    the guard stores the reply with `finish`. A repeat then takes the reply. Where only the unit was stored, because the
+    process ended in between, `begin` gives the record in the state "committed", the call runs, and its `@atomic` method
+    answers with the recorded result instead of running.
 
-        record = await store.records.begin(call.key, operation.id, call.me, fingerprint, lease=60.0)
+        record = await store.records.begin(call.key, operation.id, principal, fingerprint, lease=call.remaining)
         if record.state == "done":
-            return replay(record.reply)
+            return replayed(record.reply)
         call.record = record
         try:
             reply = await handler(call)
         except Problem as problem:                       # declared: an answer like any other
-            await store.records.finish(call.record, packed(problem)); raise
+            await store.records.finish(call.record, packed(problem))
+            raise
         except BaseException:
-            await store.records.release(call.record); raise
+            await store.records.release(call.record)
+            raise
         await store.records.finish(call.record, packed(reply))
+
+    All of these are units of work by themselves.
     """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
 
     async def find(self, key: str, operation: str, principal: str) -> Record | None:
         """The record, or None."""
-        raise NotImplementedError
+        found = await self._find({"key": key, "operation": operation, "principal": principal})
+        return None if found is None else found[0]
 
     async def begin(self, key: str, operation: str, principal: str, fingerprint: str, lease: float) -> Record:
-        """Claim the key for `lease` seconds.
+        """Claim the key for `lease` seconds, after which another run may take it over.
 
-        State "running" or "committed": the claim is ours, go on. "done": the reply is there. Raises Conflict where
-        another run holds the claim, KeyReused where the key was used for another request.
+        State "running" or "committed": the claim is ours, go on. "done": the reply is there. Raises Conflict (409)
+        where another run holds the claim, KeyReused (422) where the key was used for another request.
         """
-        raise NotImplementedError
+        now, token = self._home.clock.now(), self._home.token()
+        same: dict[str, Any] = {"key": key, "operation": operation, "principal": principal}
+        ends = now + timedelta(seconds=lease)
+        (count,) = await self._write(
+            "INSERT INTO enfilade_record (key, operation, principal, fingerprint, state, lease, ends, method, at) "
+            "VALUES (:key, :operation, :principal, :fingerprint, 'running', :lease, :ends, '', :now) "
+            "ON CONFLICT DO NOTHING",
+            "count", **same, fingerprint=fingerprint, lease=token, ends=ends, now=now,
+        )  # fmt: skip
+        if count:
+            return Record(**same, fingerprint=fingerprint, state="running", lease=token, at=now)
+        found = await self._find(same)
+        if found is None:  # released this moment
+            return await self.begin(key, operation, principal, fingerprint, lease)
+        record, until = found
+        if record.fingerprint != fingerprint:
+            raise KeyReused(detail=f"The key {key!r} was used for another request.")
+        if record.state == "done":
+            return record
+        (count,) = await self._write(
+            f"UPDATE enfilade_record SET lease = :lease, ends = :ends WHERE {_SAME} AND lease = :before "
+            f"AND ends <= :now AND state <> 'done'",
+            "count", **same, lease=token, ends=ends, before=record.lease, now=now,
+        )  # fmt: skip
+        if not count:
+            raise Conflict(detail=f"The request with the key {key!r} is still running, until {until} at most.")
+        return replaced(record, lease=token)
 
     async def finish(self, record: Record, reply: bytes) -> None:
         """Store the final reply. Nothing happens where the claim was lost to another run."""
-        raise NotImplementedError
+        await self._write(
+            f"UPDATE enfilade_record SET state = 'done', reply = :reply WHERE {_SAME} AND lease = :lease "
+            f"AND state <> 'done'",
+            "count", **_values(record), reply=reply,
+        )  # fmt: skip
 
     async def release(self, record: Record) -> None:
         """Give the claim up without a reply: the next with this key may run at once."""
-        raise NotImplementedError
+        await self._home.engine.write(
+            (
+                self._home.statement(
+                    f"DELETE FROM enfilade_record WHERE {_SAME} AND lease = :lease AND state = 'running'",
+                    "count", _values(record),
+                ),
+                self._home.statement(
+                    f"UPDATE enfilade_record SET ends = :now WHERE {_SAME} AND lease = :lease AND state = 'committed'",
+                    "count", _values(record),
+                ),
+            )
+        )  # fmt: skip
+
+    def committed(self, record: Record, method: str, result: bytes | None) -> Statement:
+        """The statement that commits it with a unit of work, and misses where the claim was lost."""
+        return self._home.statement(
+            f"UPDATE enfilade_record SET state = 'committed', method = :method, result = :result "
+            f"WHERE {_SAME} AND lease = :lease AND state = 'running' RETURNING 1",
+            "change", {**_values(record), "method": method, "result": result},
+        )  # fmt: skip
 
     async def sweep(self, before: datetime) -> int:
-        """Forget the records from before then; 24 hours is what callers may count on."""
-        raise NotImplementedError
+        """Forget the records from before then; 24 hours is what callers may count on. How many."""
+        (count,) = await self._write("DELETE FROM enfilade_record WHERE at < :before", "count", before=before)
+        return count
+
+    async def _find(self, same: dict[str, Any]) -> tuple[Record, datetime] | None:
+        statement = self._home.statement(f"SELECT {_COLUMNS} FROM enfilade_record WHERE {_SAME}", "rows", same)
+        answer = await self._home.engine.read(statement)
+        return self._record(answer.rows[0]) if answer.rows else None
+
+    def _record(self, row: Sequence[Any]) -> tuple[Record, datetime]:
+        names = _COLUMNS.split(", ")
+        fields = dict(zip(names, row, strict=True))
+        at, ends = moment(fields.pop("at"), self._home), moment(fields.pop("ends"), self._home)
+        assert at is not None
+        assert ends is not None
+        return Record(**fields, at=at), ends
+
+    async def _write(self, sql: str, want: Any, **values: Any) -> list[Any]:
+        return await self._home.engine.write((self._home.statement(sql, want, values),))
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return {"key": record.key, "operation": record.operation, "principal": record.principal, "lease": record.lease}
+
+
+def replaced(record: Record, **changes: Any) -> Record:
+    """The same record, changed."""
+    return msgspec.structs.replace(cast("Any", record), **changes)

@@ -65,7 +65,7 @@ else:
                 setattr(made, f"row_{option}", value)
             return made
 
-    class Row(metaclass=_Meta):
+    class Row(msgspec.Struct, metaclass=_Meta):
         row_unique: ClassVar[tuple] = ()
         row_index: ClassVar[tuple] = ()
         row_check: ClassVar[tuple] = ()

@@ -2,74 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Literal, TypeVar
 
+from enfilade.call import current_or_none
 from enfilade.clock import Clock
-from enfilade.contract.message import Message
+from enfilade.errors import Finding, StartError
 from enfilade.store.database import Database
-from enfilade.store.inbox import Inbox
+from enfilade.store.engine import Engine, Missed
+from enfilade.store.home import Home
+from enfilade.store.inbox import Inbox, LeaseLost
+from enfilade.store.migrate import Change, migrate
 from enfilade.store.outbox import Outbox
 from enfilade.store.records import Records
 from enfilade.store.row import Row
+from enfilade.store.spec import Spec, spec_of
+from enfilade.store.sqlite import SqliteEngine
 from enfilade.store.table import Table
+from enfilade.store.unit import Unit, platform
 from enfilade.trace.recorder import Recorder
 
 R = TypeVar("R", bound=Row)
 
 
-class Change(Message):
-    """One difference between what the rows say and what the database has."""
-
-    table: str
-    what: str
-    """`add column order.note`."""
-    kind: Literal["additive", "destructive", "impossible"]
-    remedy: str = ""
-    applied: bool = False
-
-    def __str__(self) -> str:
-        done = "done" if self.applied else self.kind
-        return f"{self.what} ({done}){': ' + self.remedy if self.remedy and not self.applied else ''}"
-
-
 class Store:
-    """What one service keeps."""
+    """What one service keeps: `store.table(OrderRow)`, `store.database`, and what the platform keeps for it."""
 
-    service: str
-    database: Database
-    outbox: Outbox
-    inbox: Inbox
-    records: Records
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.service = home.service
+        self.database = Database(home)
+        self.outbox = Outbox(home)
+        self.inbox = Inbox(home)
+        self.records = Records(home)
+        self._specs: dict[str, Spec] = {}
 
     @property
     def rows(self) -> tuple[type[Row], ...]:
         """The types of rows that it keeps."""
-        raise NotImplementedError
+        return tuple(spec.row for spec in self._specs.values())
 
     async def open(self) -> None:
-        """Connect. Raises StartError where the place cannot be used."""
-        raise NotImplementedError
+        """Connect. Raises StartError, with the remedy, where the place cannot be used."""
+        await self.home.engine.open()
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """Finish what was begun, and disconnect."""
+        await self.home.engine.close()
 
     def table(self, kind: type[R]) -> Table[R]:
         """The table of a type of rows. Raises StartError where the type cannot be stored."""
-        raise NotImplementedError
+        spec = spec_of(kind)
+        other = self._specs.setdefault(spec.name, spec)
+        if other.row is not kind:
+            what = f"{kind.__name__} and {other.row.__name__} both want the table {spec.name}."
+            raise StartError([Finding(self.service, what, "Rename one of them.", "row")])
+        return Table(self.home, spec)
 
     async def migrate(self, apply: bool, *, destructive: bool = False) -> list[Change]:
-        """What the database lacks; with `apply`, additive changes are made, with `destructive`, the others too."""
-        raise NotImplementedError
+        """What the database lacks or has too much, as against the tables that were asked for.
 
-    def unit(self) -> AbstractAsyncContextManager[None]:
-        """A unit of work of the platform's own: `async with store.unit(): ...`. Not run again on a conflict."""
-        raise NotImplementedError
+        With `apply`, additive changes are made; with `destructive` too, those that lose something. What is impossible
+        says why and what to do.
+        """
+        return await migrate(self.home, tuple(self._specs.values()), apply=apply, destructive=destructive)
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncGenerator[None]:
+        """A unit of work of the platform's own, or of a test: `async with store.unit(): ...`.
+
+        It is not run again where it meets another one: Overloaded then. Events and rows are stored at its end.
+        """
+        call = current_or_none()
+        unit = Unit(self.home, self.home.engine.session(write=True), writes=True)
+        before = call.unit if call is not None else None
+        token = platform.set(unit)
+        if call is not None:
+            call.unit = unit
+        try:
+            yield
+            if unit.ended is not None:
+                unit.refuse_ended()
+            await unit.session.commit()
+        except Missed:
+            raise LeaseLost from None
+        except BaseException:
+            await unit.session.rollback()
+            raise
+        finally:
+            platform.reset(token)
+            if call is not None:
+                call.unit = before
+        if unit.said:
+            self.home.tell()
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back after each unit of work that said something: the relay wakes up by it."""
-        raise NotImplementedError
+        self.home.listeners.append(callback)
 
 
 def open_store(
@@ -81,9 +111,23 @@ def open_store(
     secret: bytes,
     synchronous: Literal["full", "normal"] = "full",
 ) -> Store:
-    """The store of a service, not open yet: `sqlite:.enfilade/{service}.db`, `sqlite::memory:` or `postgresql://...`.
+    """The store of a service, not connected yet.
 
-    `secret` seals cursors. `synchronous="normal"` lets SQLite answer before the disk has it: a power cut may then take
-    the last moments, a crash of the process may not.
+    `url` is `sqlite:.enfilade/{service}.db`, `sqlite::memory:` or `postgresql://user@host/database`; `{service}` is
+    filled in. `secret` seals cursors. `synchronous="normal"` lets SQLite answer before the disk has it: a power cut may
+    then take the last moments with it, a crash of the process may not.
     """
-    raise NotImplementedError
+    place = url.replace("{service}", service)
+    return Store(Home(service, _engine(place, service, synchronous), clock, secret, recorder))
+
+
+def _engine(url: str, service: str, synchronous: Literal["full", "normal"]) -> Engine:
+    kind, _, rest = url.partition(":")
+    if kind == "sqlite" and rest:
+        return SqliteEngine(rest.removeprefix("//"), synchronous)
+    if kind in ("postgresql", "postgres"):
+        from enfilade.store.postgres import PostgresEngine  # asyncpg is an extra
+
+        return PostgresEngine(url, service)
+    remedy = "Write `sqlite:PATH`, with {service} in it, `sqlite::memory:` or `postgresql://user@host/database`."
+    raise StartError([Finding(service, f"{url!r} is no place for data.", remedy, "store")])

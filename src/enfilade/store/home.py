@@ -1,0 +1,69 @@
+"""As much of a store as its tables, its database and its boxes know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from enfilade.call import current_or_none
+from enfilade.clock import Clock
+from enfilade.errors import Misuse
+from enfilade.store.dialect import Dialect
+from enfilade.store.engine import Answer, Broken, Engine, Statement
+from enfilade.store.sql import Names, Text
+from enfilade.store.unit import open_unit, told
+from enfilade.trace.recorder import Recorder
+
+
+class Home:
+    """The service's engine, and what is bound by itself in SQL."""
+
+    def __init__(self, service: str, engine: Engine, clock: Clock, secret: bytes, recorder: Recorder) -> None:
+        self.service = service
+        self.engine = engine
+        self.clock = clock
+        self.secret = secret
+        self.reruns = recorder.metrics.counter(
+            "enfilade_unit_reruns_total", "Units of work that met another one and were run again.", service=service
+        )
+        self.dialect: Dialect = engine.dialect
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each commit of a unit of work that said something."""
+
+    def always(self, name: str) -> Any:
+        """The value of a `:name` that nobody gave."""
+        call = current_or_none()
+        if name == "now":
+            return self.clock.now()
+        if name == "me" and call is not None:
+            return call.me
+        if name == "tenant" and call is not None:
+            return call.tenant
+        raise Misuse(f"`:{name}` has no value: give it as a keyword, {name}=...")
+
+    def statement(self, sql: str, want: Literal["rows", "count", "change"], values: Mapping[str, Any]) -> Statement:
+        """SQL with `:name`s and their values, in the engine's form."""
+        text, names = Text(self.dialect), Names(values, self.always)
+        text.add_with(sql, (), names, marks=False)
+        names.check(sql)
+        return Statement(str(text), text.values, want)
+
+    def token(self) -> str:
+        """What tells one lease from another."""
+        return f"{self.clock.random.getrandbits(64):016x}"
+
+    def tell(self) -> None:
+        """Something was said and is committed."""
+        for listener in self.listeners:
+            listener()
+
+    async def read(self, statement: Statement, what: str) -> Answer:
+        """Read in the open unit of work, or else what is committed."""
+        unit = open_unit(self)
+        try:
+            if unit is None:
+                return await self.engine.read(statement)
+            (answer,) = await unit.run((statement,))
+        except Broken as error:
+            raise told(error, what) from error
+        return answer

@@ -1,0 +1,213 @@
+"""SQLite: one file a service, written by one thread and read by a few.
+
+Nothing is to be installed. Other processes may use the file at the same time: they wait for one another, `BUSY` seconds
+at most, and a unit of work that waited in vain runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from enfilade.errors import Finding, StartError
+from enfilade.store.dialect import SQLITE
+from enfilade.store.engine import Answer, KeyName, Live, Statement
+from enfilade.store.line import End, Line, Turn
+
+BUSY = 5.0
+"""Seconds that a statement waits for another process."""
+READERS = 2
+"""Threads that read; Python runs one of them at a time, and SQLite without it only within a statement."""
+GROUP = 256
+"""Units of work in one transaction at most."""
+MEMORY = ":memory:"
+OLDEST = (3, 37, 0)
+"""The first SQLite with STRICT tables."""
+
+
+class SqliteEngine:
+    """One service's file, or its memory: the twin for tests, the same code without threads."""
+
+    dialect = SQLITE
+
+    def __init__(self, path: str, synchronous: Literal["full", "normal"] = "full") -> None:
+        self.where = path
+        self._synchronous = synchronous
+        memory = path == MEMORY
+        self._writer = Line(self._connect, begin="BEGIN IMMEDIATE", group=GROUP, threaded=not memory)
+        # What is in memory has one connection, so its readers are the writer; only committed rows are read there too.
+        self._readers = [] if memory else [
+            Line(partial(self._connect, read=True), begin="BEGIN", group=1) for _ in range(READERS)
+        ]  # fmt: skip
+        self._running: list[Line] = []
+
+    async def open(self) -> None:
+        _refuse_old()
+        try:
+            if self.where != MEMORY:
+                Path(self.where).parent.mkdir(parents=True, exist_ok=True)
+            self._start(self._writer)
+            self._writer.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not _writable(self._writer.connection):
+                raise PermissionError("it can be read, and not be written")
+        except (OSError, sqlite3.Error) as error:
+            await self.close()
+            raise StartError([_finding(self.where, error)]) from error
+
+    async def close(self) -> None:
+        for line in reversed(self._running):
+            await line.stop()
+        self._running.clear()
+
+    async def read(self, statement: Statement) -> Answer:
+        line = self._reader()
+        line.load += 1
+        try:
+            (answer,) = await line.send(Turn(read=True), (statement,), "alone")
+        finally:
+            line.load -= 1
+        return answer
+
+    async def write(self, statements: Sequence[Statement]) -> list[Any]:
+        return await self._writer.send(Turn(), statements, "commit")
+
+    def session(self, *, write: bool, attempt: int = 0, keys: Iterable[KeyName] = ()) -> SqliteSession:
+        return SqliteSession(self, write)
+
+    def line(self, write: bool) -> Line:
+        """The line that a session goes to."""
+        return self._writer if write else self._reader()
+
+    async def live(self) -> dict[str, Live]:
+        tables = await self.read(Statement("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        found: dict[str, Live] = {}
+        for (table,) in tables.rows:
+            columns = await self.read(Statement('SELECT name, type, "notnull" FROM pragma_table_info(?1)', (table,)))
+            indexes = await self.read(Statement("SELECT name FROM pragma_index_list(?1)", (table,)))
+            found[table] = Live(
+                {name: (kind, not required) for name, kind, required in columns.rows},
+                frozenset(name for (name,) in indexes.rows),
+            )
+        return found
+
+    def _reader(self) -> Line:
+        if not self._readers:
+            return self._writer
+        line = min(self._readers, key=lambda one: one.load)
+        if line not in self._running:
+            self._start(line)
+        return line
+
+    def _start(self, line: Line) -> None:
+        line.start()
+        self._running.append(line)
+
+    def _connect(self, read: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.where, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        try:
+            if self.where != MEMORY and not read:
+                connection.execute("PRAGMA journal_mode = wal")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            if read:
+                connection.execute("PRAGMA query_only = on")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class SqliteSession:
+    """A unit of work, or a snapshot, on one of the lines."""
+
+    __slots__ = ("_engine", "_later", "_line", "_turn", "_write")
+
+    def __init__(self, engine: SqliteEngine, write: bool) -> None:
+        self._engine = engine
+        self._write = write
+        self._turn = Turn(read=not write)
+        self._line: Line | None = None
+        self._later: list[Statement] = []
+
+    async def run(self, statements: Sequence[Statement], *, guarded: bool = False) -> list[Any]:
+        skip = len(self._later)
+        if skip:
+            statements, self._later = (*self._later, *statements), []
+        answers = await self._send(statements, "", guarded and len(statements) > 1)
+        return answers[skip:]
+
+    def later(self, statement: Statement) -> None:
+        self._later.append(statement)
+
+    async def hold(self, keys: Iterable[KeyName]) -> None:
+        """One unit of work writes at a time, so all rows are locked."""
+
+    async def commit(self) -> None:
+        if self._line is None and not self._later:
+            return
+        later, self._later = self._later, []
+        sent = self._send(later, "commit")
+        try:
+            await asyncio.shield(sent)
+        except asyncio.CancelledError:
+            await asyncio.wait((sent,))  # it is on its way and cannot be called back: a moment later it is known
+            raise
+        finally:
+            self._end()
+
+    async def rollback(self) -> None:
+        line = self._line
+        if line is None:
+            return
+        self._end()
+        await line.send(self._turn, (), "rollback")
+
+    def _send(self, statements: Sequence[Statement], end: End, guarded: bool = False) -> asyncio.Future[list[Any]]:
+        if self._line is None:
+            self._line = self._engine.line(self._write)
+            self._line.load += 1
+        return self._line.send(self._turn, statements, end, guarded)
+
+    def _end(self) -> None:
+        if self._line is not None:
+            self._line.load -= 1
+            self._line = None
+
+
+def _writable(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            return True
+        if error.sqlite_errorname.startswith("SQLITE_READONLY"):
+            return False
+        raise
+    return True
+
+
+def _refuse_old() -> None:
+    if sqlite3.sqlite_version_info < OLDEST:
+        remedy = "Use a Python that brings a newer one, such as those that uv installs."
+        what = f"SQLite {sqlite3.sqlite_version} is too old: rows need {'.'.join(map(str, OLDEST))}."
+        raise StartError([Finding("sqlite3", what, remedy, "store")])
+
+
+def _finding(path: str, error: Exception) -> Finding:
+    """Why a file cannot be used, and what to do."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        what = f"the file is not a database, or it is damaged ({error})."
+        remedy = "Restore it from a copy; or move it away, with the files -wal and -shm beside it, to start empty."
+    elif name.startswith("SQLITE_BUSY"):
+        what, remedy = f"another process keeps the file to itself ({error}).", "End that process, and start again."
+    else:
+        what = f"the database cannot be opened ({error})."
+        remedy = f"Make {Path(path).parent} a directory that this user can write, or set another place for the data."
+    return Finding(path, what, remedy, "store")
