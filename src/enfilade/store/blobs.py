@@ -1,11 +1,21 @@
-"""Where the bytes of blobs lie."""
+"""Where the bytes of blobs lie: a folder, or memory in tests."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import re
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from enfilade.contract.blob import Blob
+from enfilade.errors import NotFound
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_PIECE: Final = 256 * 1024
+"""Bytes that are read at once."""
 
 
 class Blobs(Protocol):
@@ -24,3 +34,79 @@ class Blobs(Protocol):
     async def drop(self, blob: Blob) -> None:
         """Forget its bytes; nothing where they are gone already."""
         ...
+
+
+class FolderBlobs:
+    """Blobs as files of a folder. A file is there whole or not at all; files are never changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def put(
+        self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
+    ) -> Blob:
+        id, size, digest = secrets.token_hex(16), 0, hashlib.sha256()
+        path = self._folder / id[:2] / id
+        new = path.with_suffix(".new")
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        file = await asyncio.to_thread(new.open, "wb")
+        try:
+            try:
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+            finally:
+                await asyncio.to_thread(file.close)
+            await asyncio.to_thread(new.rename, path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        return Blob(id=id, size=size, media_type=media_type, sha256=digest.hexdigest(), name=name)
+
+    async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        try:
+            file = await asyncio.to_thread(self._path(blob).open, "rb")
+        except FileNotFoundError:
+            raise NotFound(detail=f"The bytes of blob {blob.id} are gone.") from None
+        try:
+            left = (blob.size if end is None else end) - start
+            await asyncio.to_thread(file.seek, start)
+            while left > 0 and (piece := await asyncio.to_thread(file.read, min(left, _PIECE))):
+                left -= len(piece)
+                yield piece
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def drop(self, blob: Blob) -> None:
+        await asyncio.to_thread(self._path(blob).unlink, missing_ok=True)
+
+    def _path(self, blob: Blob) -> Path:
+        if not _ID.fullmatch(blob.id):  # an id from outside must not lead out of the folder
+            raise NotFound(detail="There is no such blob.")
+        return self._folder / blob.id[:2] / blob.id
+
+
+class MemoryBlobs:
+    """Blobs in memory, for tests."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytes] = {}
+
+    async def put(
+        self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
+    ) -> Blob:
+        content = b"".join([chunk async for chunk in chunks])
+        id = secrets.token_hex(16)
+        self._bytes[id] = content
+        return Blob(
+            id=id, size=len(content), media_type=media_type, sha256=hashlib.sha256(content).hexdigest(), name=name
+        )
+
+    async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        if blob.id not in self._bytes:
+            raise NotFound(detail=f"The bytes of blob {blob.id} are gone.")
+        yield self._bytes[blob.id][start:end]
+
+    async def drop(self, blob: Blob) -> None:
+        self._bytes.pop(blob.id, None)
