@@ -71,6 +71,25 @@ async def test_who_waits_comes_in_the_order_of_arrival_and_may_hang_up(bench: An
     await handler(bench.call(operation, key="e"))  # the place is free again
 
 
+async def test_a_place_that_was_given_to_one_who_hung_up_goes_to_the_next(bench: Any) -> None:
+    operation, places, go = bench.operation("receipt"), Bulkhead(1, queue=9), asyncio.Event()
+
+    async def service(call: Call) -> Any:
+        await go.wait()
+        asyncio.get_running_loop().call_soon(second.cancel)  # after the place is his, before he has been woken
+
+    first = asyncio.create_task(places.station(operation, service)(bench.call(operation)))
+    await turns()
+    second, third = (asyncio.create_task(places.station(operation, bench.serve)(bench.call(operation))) for _ in "23")
+    await turns()
+    go.set()
+    await asyncio.gather(first, second, third, return_exceptions=True)
+
+    assert second.cancelled()
+    assert third.result() == bench.Receipt(id="r1", quantity=1)
+    assert await places.station(operation, bench.serve)(bench.call(operation))
+
+
 async def test_a_place_is_given_back_whatever_happens(bench: Any) -> None:
     operation = bench.operation("receipt")
     bulkhead = Bulkhead(1, queue=0)

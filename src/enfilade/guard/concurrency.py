@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import Semaphore
+from asyncio import Future, get_running_loop
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
@@ -21,19 +22,20 @@ class Bulkhead:
     """
 
     def __init__(self, limit: int = 128, *, queue: int | None = None) -> None:
-        self._places = Semaphore(limit)
-        self._queue = limit if queue is None else queue
-        self._waiting = 0
+        self._free = limit
+        self._most = limit if queue is None else queue
+        self._waiting: deque[Future[None]] = deque()
 
     def station(self, operation: Operation, handler: Handler) -> Handler:
-        places = self._places
-
         async def bounded(call: Call) -> Any:
-            await self._enter(operation)
+            if self._free:
+                self._free -= 1
+            else:
+                await self._wait(operation)
             try:
                 return await handler(call)
             finally:
-                places.release()
+                self._leave()
 
         async def stream(call: Call) -> Any:
             items = await handler(call)
@@ -44,25 +46,39 @@ class Bulkhead:
 
         return stream if operation.style in ("stream", "bytes") else entering
 
-    async def _enter(self, operation: Operation) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        if self._waiting >= self._queue:
+    async def _wait(self, operation: Operation) -> None:
+        """Come in when somebody leaves, in the order of arrival."""
+        if len(self._waiting) >= self._most:
             raise Overloaded(f"{operation.service} has no room for {operation.id} now.")
-        self._waiting += 1
+        turn = get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
+            await turn
+        except BaseException:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            else:
+                self._leave()  # the place was given just before the caller hung up
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     async def _holding(self, operation: Operation, items: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         try:
-            await self._enter(operation)
+            if self._free:
+                self._free -= 1
+            else:
+                await self._wait(operation)
             try:
                 async for item in items:
                     yield item
             finally:
-                self._places.release()
+                self._leave()
         finally:
             await items.aclose()
