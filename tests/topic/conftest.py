@@ -56,7 +56,7 @@ class World:
 
     async def call(self, service: str, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         """Call a method as an operation that a customer called."""
-        said = Heard(name=method.__name__, event=Event, topic="", parameter="", where="", summary="")
+        said = Heard(name=method.__name__, event=Event, topic="", parameter="event", where="", summary="")
         operation = operation_for(said, service)
         call = Call(
             operation, {}, self.clock, self.clock.monotonic() + 30, caller=Principal(subject="ann"), tenant="t1"

@@ -324,7 +324,7 @@ async def test_a_dead_letter_can_be_tried_again(world: Any, orders: Orders, noti
     await give_up(world, orders, notifications)
     (dead,) = await inbox(world).dead()
 
-    assert await inbox(world).revive(dead.id, world.clock.now())
+    assert await inbox(world).revive(dead.id)
     await world.settle()
     assert notifications.heard == ["o1/2", "o1/1"]
     assert await inbox(world).dead() == ()
@@ -390,7 +390,7 @@ async def test_one_trace_joins_the_command_and_what_heard_of_it(
     assert [placed.name, delivered.name, thanked.name] == ["orders.place", "deliver", "notifications.thank"]
     assert placed.trace_id == delivered.trace_id == thanked.trace_id
     assert (delivered.parent_id, thanked.parent_id) == (placed.span_id, delivered.span_id)
-    assert [phase.name for phase in placed.phases] == ["publish test_delivery.OrderPlaced"]
+    assert "publish test_delivery.OrderPlaced" in [phase.name for phase in placed.phases]
 
 
 # -- metrics and cleaning

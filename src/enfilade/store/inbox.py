@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,15 +81,22 @@ class Inbox:
         ]  # fmt: skip
         return sum(await self._home.engine.write(statements)) if statements else 0
 
-    async def claim(self, now: datetime, limit: int = 32, lease: float = 60.0) -> tuple[Delivery, ...]:
-        """Lease what can be heard now, for `lease` seconds: of each consumer, source and key only the first one."""
+    async def claim(
+        self, now: datetime, limit: int = 32, lease: float = 60.0, *, consumers: Collection[str]
+    ) -> tuple[Delivery, ...]:
+        """Lease what can be heard now, for `lease` seconds: of each consumer, source and key only the first one.
+
+        Only for these consumers: a replica of another release may have taken entries for others.
+        """
         skip = " FOR UPDATE SKIP LOCKED" if self._home.dialect.name == "postgres" else ""
         token = self._home.token()
         (answer,) = await self._write(
             f"UPDATE enfilade_inbox SET lease = :lease, due = :ends, tries = tries + 1 WHERE place IN ("
             f"SELECT one.place FROM enfilade_inbox AS one WHERE {_HEADS} AND one.due <= :now "
+            f"AND one.consumer IN :consumers "
             f"ORDER BY one.place LIMIT :limit{skip}) RETURNING {_ENTRY}, consumer, tries",
             "rows", lease=token, ends=now + timedelta(seconds=lease), now=now, limit=limit,
+            consumers=tuple(consumers),
         )  # fmt: skip
         found = [
             Delivery(consumer=row[9], entry=entry_of(row[:9], self._home), tries=row[10] - 1, lease=token)
@@ -165,11 +172,12 @@ class Inbox:
         answer = await self._home.engine.read(Statement("SELECT count(*) FROM enfilade_inbox WHERE state = 'waiting'"))
         return answer.rows[0][0]
 
-    async def sweep(self, before: datetime) -> int:
-        """Forget what was heard before then; it must be longer ago than anything can come twice. How many."""
+    async def sweep(self, before: datetime, *, consumers: Collection[str]) -> int:
+        """Forget what these heard before then; it must be longer ago than anything can come twice. How many."""
         (count,) = await self._write(
-            "DELETE FROM enfilade_inbox WHERE state = 'done' AND settled < :before", "count", before=before
-        )
+            "DELETE FROM enfilade_inbox WHERE state = 'done' AND settled < :before AND consumer IN :consumers", "count",
+            before=before, consumers=tuple(consumers),
+        )  # fmt: skip
         return count
 
     async def _raise(self, id: str, change: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,16 +60,19 @@ class Outbox:
         unit.later(self._insert(entry))
         unit.said = True
 
-    async def due(self, now: datetime, limit: int = 200) -> tuple[Entry, ...]:
+    async def due(self, now: datetime, limit: int = 200, *, without: Collection[str] = ()) -> tuple[Entry, ...]:
         """What is to be handed on: timers that are due, by their time, then the rest in the order it was said.
+
+        Not what waits behind a refused entry: `without` names keys, and ids of entries that have none.
 
         Entries of one key were said in the order of their numbers wherever the key's row was locked; a clock that is
         set back, or another machine's, cannot turn them around.
         """
         statement = self._home.statement(
-            f"SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 0 OR at <= :now "
+            f"SELECT {_COLUMNS} FROM enfilade_outbox WHERE (timer = 0 OR at <= :now) "
+            f"{'AND NOT (CASE WHEN key = :none THEN id ELSE key END) IN :without ' if without else ''}"
             f"ORDER BY timer DESC, CASE WHEN timer = 1 THEN at END, seq LIMIT :limit",
-            "rows", {"now": now, "limit": limit},
+            "rows", {"now": now, "limit": limit} | ({"none": "", "without": tuple(without)} if without else {}),
         )  # fmt: skip
         answer = await self._home.engine.read(statement)
         return tuple(entry_of(row, self._home) for row in answer.rows)

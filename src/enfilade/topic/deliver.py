@@ -43,6 +43,9 @@ class Deliverer:
 
     async def deliver(self, consumer: Consumer, delivery: Delivery) -> None:
         """Run the handler for an event. Raises only where its end could not be stored."""
+        if delivery.tries >= self._pace.tries:
+            await self._bury(delivery, RuntimeError("it was begun so often, and its process died each time"))
+            return
         try:
             arguments = _arguments(consumer, delivery.entry.body)
         except (Malformed, Invalid) as error:
@@ -51,18 +54,18 @@ class Deliverer:
         call = self._call(consumer, delivery, arguments)
         try:
             await self._run(consumer, call, delivery)
+            if call.delivery is not None:  # no unit of work of its own has said so
+                await self._store.inbox.done(delivery)
         except Exception as error:
             if call.delivery is not None:
                 await self._failed(delivery, error)
                 return
             log.exception("%s failed for %s after its unit of work: it is not run again", *_named(delivery))
-        if call.delivery is not None:  # no unit of work of its own has said so
-            await self._done(delivery)
         self._count(consumer.id, "done")
 
     async def skip(self, delivery: Delivery) -> None:
         """A turn of a schedule that a newer one makes up for."""
-        await self._done(delivery)
+        await self._store.inbox.done(delivery)
         self._count(delivery.consumer, "skipped")
 
     async def tick(self, consumer: Consumer) -> None:
@@ -110,10 +113,6 @@ class Deliverer:
                 call.trace_id, call.span_id = span.trace_id, span.span_id
             await consumer.handler(call)
 
-    async def _done(self, delivery: Delivery) -> None:
-        async with self._store.unit():
-            await self._store.inbox.done(delivery)
-
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         tries = delivery.tries + 1
         if tries >= self._pace.tries:
@@ -125,7 +124,7 @@ class Deliverer:
         self._count(delivery.consumer, "retried")
 
     async def _bury(self, delivery: Delivery, error: Exception) -> None:
-        await self._store.inbox.bury(delivery, _told(error), self._clock.now())
+        await self._store.inbox.bury(delivery, _told(error))
         log.error("%s gave %s up: it is with the dead letters", *_named(delivery), exc_info=error)
         self._dead.add(1)
         self._count(delivery.consumer, "dead")

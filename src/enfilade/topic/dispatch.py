@@ -51,11 +51,9 @@ class Dispatcher:
 
     async def accept(self, entries: Sequence[Entry]) -> None:
         """Take what the service hears of these: the end of a transport."""
-        async with self._store.unit():
-            for one in self.consumers.values():
-                heard = [entry for entry in entries if entry.topic == one.topic]
-                if heard:
-                    await self._store.inbox.accept(one.id, heard)
+        heard = {one.id: [entry for entry in entries if entry.topic == one.topic] for one in self.consumers.values()}
+        # Together, so that they share a commit. Where one fails, all come again, and the others know theirs.
+        await asyncio.gather(*(self._store.inbox.accept(one, some) for one, some in heard.items() if some))
         self._bell.ring()
 
     async def start(self, *, background: bool = True) -> None:
