@@ -127,10 +127,18 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The path, query or header parameter instead, where the place is not in the body."""
 
 
+def _with_places(text: str, errors: Sequence[FieldError]) -> str:
+    places = "; ".join(f"{one.parameter or one.pointer or 'the whole'}: {one.detail}" for one in errors)
+    return f"{text} {places}".rstrip()
+
+
 class Malformed(Problem, status=400):
     """The request cannot be read."""
 
     errors: tuple[FieldError, ...] = ()
+
+    def __str__(self) -> str:
+        return _with_places(super().__str__(), self.errors)
 
 
 class Unauthenticated(Problem, status=401):
@@ -211,6 +219,9 @@ class Invalid(Problem, status=422):
     """The request is not what the contract says."""
 
     errors: tuple[FieldError, ...] = ()
+
+    def __str__(self) -> str:
+        return _with_places(super().__str__(), self.errors)
 
 
 class KeyReused(Problem, status=422):

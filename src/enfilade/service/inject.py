@@ -191,9 +191,9 @@ class Injector:
                 secret = want.type()
                 return secret if secret.present() else _ABSENT
             case _:
-                for single, supply in self.singles.items():
-                    if isinstance(want.type, type) and issubclass(want.type, single):
-                        return supply(want.type)
+                for single in want.type.__mro__ if isinstance(want.type, type) else ():
+                    if single in self.singles:
+                        return self.singles[single](want.type)
                 return self.build(want.type) if want.kind == "resource" else _ABSENT
 
     def _stored(self, want: Want) -> Any:
