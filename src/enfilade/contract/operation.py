@@ -11,6 +11,7 @@ import msgspec
 from enfilade.contract.declare import Kind, Names
 from enfilade.contract.limit import Deprecated, Level, Rate
 from enfilade.contract.need import Need
+from enfilade.contract.page import Page
 from enfilade.errors import Problem
 
 Place = Literal["path", "query", "header", "if-match", "member", "body"]
@@ -87,6 +88,11 @@ class Operation:
     """`file:line` of the method."""
     fingerprint: str = ""
     """Stable hash of all that a peer relies on."""
+
+    @property
+    def reply(self) -> Any:
+        """The type of what the method gives as a whole: of a page `Page[T]`, of a stream still its items."""
+        return Page[self.result] if self.style == "page" else self.result
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

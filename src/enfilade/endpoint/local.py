@@ -39,7 +39,7 @@ def through_codec(operation: Operation, handler: Handler) -> Handler:
     request = codec(operation.request)
     names = tuple(parameter.name for parameter in operation.parameters)
     whole = all(parameter.name in operation.request.__struct_fields__ for parameter in operation.parameters)
-    result = codec(operation.result)
+    result = codec(operation.reply)
 
     async def unary(call: Call) -> Any:
         if names and whole:

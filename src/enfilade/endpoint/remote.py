@@ -130,8 +130,8 @@ def _answer(operation: Operation) -> Callable[[bytes], Any]:
     if operation.style == "nothing":
         return lambda content: None
     if not operation.returns:
-        return codec(operation.result, names=operation.names, unknown="ignore").decode
-    fields: list[Any] = [("value", operation.result)]
+        return codec(operation.reply, names=operation.names, unknown="ignore").decode
+    fields: list[Any] = [("value", operation.reply)]
     wrapped = msgspec.defstruct(f"{operation.name}_answer", fields, rename={"value": operation.returns}.get)
     plain: Codec[Any] = codec(wrapped, names=operation.names, unknown="ignore")
     return lambda content: plain.decode(content).value

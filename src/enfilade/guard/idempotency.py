@@ -57,7 +57,7 @@ def idempotency() -> Station:
 
 def _once(operation: Operation, handler: Handler) -> Handler:
     fingerprint = _fingerprint(operation)
-    result = codec(operation.result)
+    result = codec(operation.reply)
 
     async def once(call: Call) -> Any:
         records: Records = call.home.records
