@@ -169,15 +169,17 @@ def new_id(prefix: str) -> str:
 
 @contextmanager
 def deadline(within: timedelta | float) -> Generator[None]:
-    """Less time for the calls inside: `with deadline(2.0): await self.carrier.quote(...)`. Never more than there was."""
+    """Less time for the calls inside: `with deadline(2.0): await self.carrier.quote(...)`. Never more than there is."""
     call = current()
-    before = call.deadline
+    before = call.deadline, call.watched
     seconds = within.total_seconds() if isinstance(within, timedelta) else within
-    call.deadline = min(before, call.clock.monotonic() + seconds)
+    until = call.clock.monotonic() + seconds
+    if until < call.deadline:
+        call.deadline, call.watched = until, False  # the calls inside are watched for themselves
     try:
         yield
     finally:
-        call.deadline = before
+        call.deadline, call.watched = before
 
 
 def row(operation: Operation, stations: tuple[Station, ...], last: Handler) -> Handler:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from enfilade.call import Call
+from enfilade.call import Call, enter, leave
+from enfilade.call import deadline as less_time
 from enfilade.clock import SystemClock, Timer, VirtualClock
 from enfilade.contract.operation import Operation
 from enfilade.errors import DeadlineExceeded
@@ -179,6 +180,25 @@ async def test_an_operation_with_less_time_than_its_caller_is_ended_and_the_call
     await bench.clock.advance(2)
 
     assert await running == "without"
+
+
+async def test_a_service_may_give_a_call_less_time_and_go_on_without_it(bench: Any) -> None:
+    outer, inner = bench.operation("buy", timeout=10.0), bench.operation("receipt", timeout=10.0)
+
+    async def calls_on(call: Call) -> Any:
+        token = enter(call)
+        try:
+            with less_time(2.0), pytest.raises(DeadlineExceeded, match=r"shop\.receipt took longer"):
+                await guarded(inner, never)(call.child(inner, {"id": "r1"}))
+            return call.remaining, call.child(inner, {"id": "r1"}).watched
+        finally:
+            leave(token)
+
+    running = asyncio.create_task(guarded(outer, calls_on)(bench.call(outer)))
+    await turns()
+    await bench.clock.advance(2)
+
+    assert await running == (8.0, True)
 
 
 async def test_a_delivered_event_is_watched_although_it_has_a_peer(bench: Any) -> None:

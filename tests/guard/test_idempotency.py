@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from enfilade.call import Call, Principal
+from enfilade.call import Call, Principal, enter, leave
 from enfilade.clock import VirtualClock
 from enfilade.contract.blob import Blob
 from enfilade.errors import Conflict, Invalid, KeyReused, Malformed, TooManyRequests, Unavailable
 from enfilade.guard import idempotency
-from enfilade.store import Record, Records
+from enfilade.store import Key, Record, Records, Row, Store, atomic, open_store
+from enfilade.trace.recorder import Recorder
 
 
 class FakeRecords(Records):
@@ -276,6 +278,86 @@ async def test_the_unit_of_work_finds_the_record_on_its_call(bench: Any, home: A
     await Till(bench, home, service)("k1")
 
     assert seen == ["running"]
+
+
+class Sold(Row):
+    id: Key[str]
+
+
+@pytest.fixture
+async def store(bench: Any) -> AsyncGenerator[Store]:
+    store = open_store("sqlite::memory:", "shop", clock=bench.clock, recorder=Recorder(bench.clock), secret=b"s" * 32)
+    await store.open()
+    store.table(Sold)
+    await store.migrate(apply=True)
+    yield store
+    await store.close()
+
+
+class Shop:
+    """A service that writes a row, and may fail once the row is stored."""
+
+    def __init__(self, bench: Any, store: Store) -> None:
+        self.bench, self.sold = bench, store.table(Sold)
+        self.failure: Exception | None = None
+
+    async def __call__(self, call: Call) -> Any:
+        token = enter(call)
+        try:
+            id = await self.sell()
+            if self.failure is not None:
+                raise self.failure
+            return self.bench.Receipt(id=id, quantity=call.arguments["quantity"])
+        finally:
+            leave(token)
+
+    @atomic
+    async def sell(self) -> str:
+        self.bench.served += 1
+        sold = await self.sold.add(Sold(id=f"s{self.bench.served}"))
+        return sold.id
+
+
+async def test_two_hundred_at_once_sell_once_in_a_real_store(bench: Any, store: Store) -> None:
+    shop = Shop(bench, store)
+    till = Till(bench, store, shop)
+    outcomes = await asyncio.gather(*(till("k1", caller="alice") for _ in range(200)), return_exceptions=True)
+
+    assert await shop.sold.count() == 1
+    assert bench.served == 1
+    assert {type(one) for one in outcomes} == {Conflict, bench.Receipt}
+    assert {one.id for one in outcomes if isinstance(one, bench.Receipt)} == {"s1"}
+    assert (await till("k1", caller="alice")).id == "s1"
+    with pytest.raises(KeyReused):
+        await till("k1", caller="alice", arguments={"quantity": 2})
+
+
+async def test_what_was_stored_before_the_answer_was_lost_is_answered_and_not_stored_again(
+    bench: Any, store: Store
+) -> None:
+    shop = Shop(bench, store)
+    till = Till(bench, store, shop)
+    shop.failure = Unavailable("the answer was lost")
+    with pytest.raises(Unavailable):
+        await till("k1")
+    shop.failure = None
+
+    assert (await till("k1")).id == "s1"
+    assert (await till("k1")).id == "s1"
+    assert await shop.sold.count() == 1
+
+
+async def test_a_refusal_from_within_the_unit_of_work_is_answered_again_and_stores_nothing(
+    bench: Any, store: Store
+) -> None:
+    shop = Shop(bench, store)
+    shop.failure = bench.SoldOut(sku="tea")
+    till = Till(bench, store, shop)
+    for _ in range(2):
+        with pytest.raises(bench.SoldOut):
+            await till("k1")
+
+    assert bench.served == 1
 
 
 def test_commands_of_one_call_have_keys_of_their_own(bench: Any) -> None:

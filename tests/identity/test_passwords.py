@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
 
 import pytest
 from argon2.exceptions import InvalidHashError
 
+from enfilade.call import Call, enter, leave
 from enfilade.clock import VirtualClock
+from enfilade.contract.declare import command
+from enfilade.contract.need import anyone
+from enfilade.contract.read import read
+from enfilade.errors import Misuse
 from enfilade.identity import Passwords
 
 
@@ -83,3 +89,19 @@ async def test_a_crowd_leaves_the_event_loop_free() -> None:
 async def test_a_hash_that_is_none_is_a_bug_and_not_a_wrong_password(passwords: Passwords) -> None:
     with pytest.raises(InvalidHashError):
         await passwords.verify("plain text", "plain text")
+
+
+async def test_passwords_are_not_worked_on_inside_a_unit_of_work(passwords: Passwords, clock: VirtualClock) -> None:
+    class Accounts(Protocol):
+        @command(needs=anyone)
+        async def join(self) -> None: ...
+
+    call = Call(read(Accounts).operation("join"), {}, clock, 10.0)
+    call.unit = "open"
+    token = enter(call)
+    try:
+        for work in (passwords.hash("pw"), passwords.verify(None, "pw")):
+            with pytest.raises(Misuse, match="inside @atomic"):
+                await work
+    finally:
+        leave(token)

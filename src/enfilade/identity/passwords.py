@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from enfilade.clock import Clock, SystemClock
+from enfilade.store import refuse_in_unit
 
 T = TypeVar("T")
 
@@ -37,11 +38,13 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """What to keep of a password."""
+        refuse_in_unit("hashing a password")
         salt = self._random.randbytes(16)
         return await self._aside(lambda: self._hasher.hash(password, salt=salt))
 
     async def verify(self, hash: str | None, password: str) -> bool:
         """Whether it is the password of this hash; of None it never is."""
+        refuse_in_unit("comparing a password")
         return await self._aside(lambda: self._compare(hash or self._nobody, password)) and bool(hash)
 
     def needs_rehash(self, hash: str) -> bool:
