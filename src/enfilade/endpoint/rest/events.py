@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from enfilade.call import Call
 from enfilade.contract.codec import codec
@@ -181,8 +181,8 @@ def _marks(item: Shape) -> Callable[[Any], bytes]:
         struct.cls: field.name for struct in structs for field in struct.fields if field.shape.mark("key") is not None
     }
 
-    def marks(item: Any) -> bytes:
-        kind = cast("type", type(item))
+    def marks(item: object) -> bytes:
+        kind = type(item)
         said = tags.get(kind, b"")
         if kind in keys:
             said = b"id: %b\n%b" % ("".join(str(getattr(item, keys[kind])).splitlines()).encode(), said)
