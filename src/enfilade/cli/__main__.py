@@ -1,0 +1,5 @@
+"""`python -m enfilade.cli`."""
+
+from enfilade.cli import main
+
+main(prog_name="enfilade")

@@ -1,0 +1,68 @@
+"""`enfilade check`: the second type checker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from enfilade.cli.target import app_argument, config_of, json_option, load_app
+
+if TYPE_CHECKING:
+    from enfilade.errors import Finding
+    from enfilade.govern import Report
+
+
+@click.command()
+@app_argument
+@json_option
+@click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+@click.pass_context
+def check(context: click.Context, app: str | None, as_json: bool, strict: bool) -> None:
+    """Find what type checkers cannot.
+
+    Broken boundaries, undeclared problems, wrong SQL, misused units of work, forgotten guards: docs/check.md has all.
+
+    Exit code 0: nothing found; 1: something to mend; 2: the command was not understood.
+    """
+    from enfilade.govern import check as run
+
+    loaded = load_app(app)
+    report = run(loaded, config_of(loaded))
+    click.echo(_json(report.findings) if as_json else _text(report))
+    context.exit(1 if report.errors or (strict and report.warnings) else 0)
+
+
+def _json(findings: Sequence[Finding]) -> str:
+    from enfilade.govern import severity
+
+    return json.dumps(
+        [
+            {"where": one.where, "rule": one.rule, "severity": severity(one), "what": one.what, "remedy": one.remedy}
+            for one in findings
+        ],
+        indent=2,
+    )
+
+
+def _text(report: Report) -> str:
+    from enfilade.govern import severity
+
+    lines: list[str] = []
+    for file, findings in groupby(report.findings, key=lambda one: one.where.rpartition(":")[0] or one.where):
+        lines.append(click.style(file, bold=True))
+        for one in findings:
+            kind = severity(one)
+            rule = click.style(f"{kind}[{one.rule}]", fg="red" if kind == "error" else "yellow")
+            line = one.where.rpartition(":")[2]
+            lines.append(f"  {line if line.isdigit() else '-'}: {rule} {one.what}")
+            lines.append(f"      {one.remedy}")
+        lines.append("")
+    errors, warnings = len(report.errors), len(report.warnings)
+    services = f"{report.services} service{'' if report.services == 1 else 's'} read"
+    exempted = f", {report.exempted} exempted" if report.exempted else ""
+    found = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
+    return "\n".join([*lines, f"{found if errors or warnings else 'Nothing found'}: {services}{exempted}."])

@@ -1,0 +1,109 @@
+"""`enfilade dead-letters`: events that a service was told of and could not take in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from enfilade.cli.refused import Refused, start_errors
+from enfilade.cli.table import table
+from enfilade.cli.target import app_argument, app_option, json_option, load_app
+
+if TYPE_CHECKING:
+    from enfilade.store import Dead, Store
+
+T = TypeVar("T")
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """List, retry or drop events that were given up."""
+
+
+@dead_letters.command("list")
+@app_argument
+@json_option
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many of each service.")
+def list_(app: str | None, as_json: bool, limit: int) -> None:
+    """List the events that were given up, the oldest of each service first."""
+    found = _with_stores(app, lambda stores: _listed(stores, limit))
+    if as_json:
+        click.echo(json.dumps([_document(service, one) for service, one in found], indent=2))
+        return
+    rows = [
+        {
+            "id": one.id,
+            "service": service,
+            "event": one.entry.topic,
+            "key": one.entry.key,
+            "tries": str(one.tries),
+            "given up": f"{one.at:%Y-%m-%d %H:%M:%S}",
+            "error": one.error.partition("\n")[0][:80],
+        }
+        for service, one in found
+    ]
+    click.echo(table(rows, empty="There are no dead letters."))
+
+
+@dead_letters.command()
+@click.argument("id")
+@app_option
+def retry(id: str, app: str | None) -> None:
+    """Let the event ID be heard again, from its first try. A running app takes it up within a minute."""
+    _change(app, id, lambda store: store.inbox.revive(id), "It will be heard again.")
+
+
+@dead_letters.command()
+@click.argument("id")
+@app_option
+def drop(id: str, app: str | None) -> None:
+    """Forget the event ID: it will not be heard."""
+    _change(app, id, lambda store: store.inbox.drop(id), "It is forgotten.")
+
+
+def _change(app: str | None, id: str, change: Callable[[Store], Awaitable[bool]], done: str) -> None:
+    async def first(stores: dict[str, Store]) -> bool:
+        for store in stores.values():
+            if await change(store):
+                return True
+        return False
+
+    if not _with_stores(app, first):
+        raise Refused(f"there is no dead letter {id}.", "List those that there are: enfilade dead-letters list")
+    click.echo(done)
+
+
+async def _listed(stores: dict[str, Store], limit: int) -> list[tuple[str, Dead]]:
+    return [(name, one) for name, store in stores.items() for one in await store.inbox.dead(limit)]
+
+
+def _with_stores(app: str | None, do: Callable[[dict[str, Store]], Awaitable[T]]) -> T:
+    from enfilade.cli.stores import stores_of
+
+    loaded = load_app(app)
+
+    async def work() -> T:
+        async with stores_of(loaded) as stores:
+            return await do(stores)
+
+    with start_errors():
+        return asyncio.run(work())
+
+
+def _document(service: str, one: Dead) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "service": service,
+        "event": one.entry.topic,
+        "event_id": one.entry.id,
+        "source": one.entry.source,
+        "key": one.entry.key,
+        "tries": one.tries,
+        "given_up": one.at.isoformat(),
+        "error": one.error,
+        "body": one.entry.body.decode("utf-8", "replace"),
+    }

@@ -1,0 +1,49 @@
+"""`enfilade run`: serve an app until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from enfilade.cli.refused import start_errors
+from enfilade.cli.target import app_argument, config_of, load_app
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+    from enfilade.config import Config
+
+
+@click.command()
+@app_argument
+@click.option("--host", help="Address to listen on; by default that of enfilade.toml, 127.0.0.1.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; by default that of enfilade.toml, 8080. 0: any."
+)
+@click.option("--reload", is_flag=True, help="Start again when a .py or .toml file changes.")
+def run(app: str | None, host: str | None, port: int | None, reload: bool) -> None:
+    """Serve an app until Ctrl-C."""
+    if reload:
+        from enfilade.cli.reload import supervise
+
+        said = [*([app] if app else []), *(["--host", host] if host else [])]
+        supervise([*said, *(["--port", str(port)] if port is not None else [])])
+        return
+    loaded = load_app(app)
+    config = config_of(loaded)
+    from enfilade.cli.serve import run_until_stopped
+    from enfilade.trace import log
+
+    log.configure(json=(config.log or ("console" if config.development else "json")) == "json")
+    with start_errors():
+        run_until_stopped(_serve(loaded, config, host or config.host, config.port if port is None else port))
+
+
+async def _serve(app: App, config: Config, host: str, port: int) -> None:
+    from enfilade.cli.serve import serving, signals
+
+    with signals() as stop:
+        async with serving(app, host, port, drain=config.drain) as url:
+            click.echo(f"Ready: {url}")
+            await stop.wait()
+            click.echo("Stopping: finishing what runs; Ctrl-C again ends at once.", err=True)

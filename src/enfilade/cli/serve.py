@@ -1,0 +1,139 @@
+"""An app on a port: uvicorn with uvloop and httptools, started when it really accepts, stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import uvicorn
+
+from enfilade.cli.refused import Refused
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+
+T = TypeVar("T")
+
+_BACKLOG: Final = 2048
+"""Connections that wait to be taken: as many as a burst may bring within a pause of the event loop."""
+
+
+@asynccontextmanager
+async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain: float = 10.0) -> AsyncGenerator[str]:
+    """Serve an app until the block ends; gives its URL once it accepts connections.
+
+        async with serving(app, port=0) as url:
+            ...
+
+    At the end it stops to accept, finishes what runs, then delivers what was published and closes the app, each of the
+    two within `drain` seconds. Port 0 takes any that is free. Raises Refused where the port cannot be had, and
+    StartError where the app cannot start.
+    """
+    with _listening(host, port) as listener:
+        async with app.running():
+            settings = _settings(app, drain)
+            settings.load()
+            server = uvicorn.Server(settings)
+            # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
+            server.lifespan = settings.lifespan_class(settings)
+            await server.startup(sockets=[listener])
+            ticking = asyncio.create_task(server.main_loop())
+            try:
+                yield url_of(listener)
+            finally:
+                server.should_exit = True
+                await ticking
+                await server.shutdown(sockets=[listener])
+
+
+def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop, where there is one."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+@contextlib.contextmanager
+def signals() -> Generator[asyncio.Event]:
+    """An event that SIGINT or SIGTERM sets. A second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stopped() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    try:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, stopped)
+    except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(one)
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a client on this machine finds it."""
+    bound, port, *_ = listener.getsockname()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, str(bound))  # noqa: S104  (compared with, not bound to)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _settings(app: App, drain: float) -> uvicorn.Config:
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # what it says at start and end we say ourselves
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="auto" if app.mounts else "none",
+        lifespan="off",  # the app is started around the server, so that an error at start is an error here
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whom to believe about the client's address is the operator's to say; by default nobody.
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=max(1, round(drain)),
+    )
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as unknown:
+        raise Refused(f"{host} is no address of this machine.", "Say another: --host 127.0.0.1") from unknown
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise _refused(host, port, error) from error
+        yield listener
+
+
+def _refused(host: str, port: int, error: OSError) -> Refused:
+    if error.errno == errno.EADDRINUSE:
+        what = f"port {port} of {host} is taken: another program listens there."
+        return Refused(what, f"Stop that program, or choose another port: --port {port + 1 if port < 65535 else 8080}")
+    if error.errno == errno.EACCES:
+        return Refused(f"port {port} needs more rights than this user has.", "Choose one from 1024: --port 8080")
+    return Refused(f"{host}:{port} cannot be listened on: {error.strerror}.", "Say another: --host 127.0.0.1")

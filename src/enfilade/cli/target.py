@@ -1,0 +1,133 @@
+"""Which app a command is about: `shop.app:app`, said or found, and imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import sysconfig
+import tomllib
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from enfilade.cli.refused import Refused, start_errors
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+    from enfilade.config import Config
+
+_ELSEWHERE = frozenset(("tests", "node_modules", "site-packages", "build", "dist"))
+
+app_argument = click.argument("app", required=False)
+"""The APP that commands take."""
+app_option = click.option("--app", metavar="APP", help="The app; see `enfilade --help`.")
+"""The same where the argument is something else."""
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+
+
+def load_app(said: str | None) -> App:
+    """The app that a command is about. Raises Refused."""
+    name, folder = (said, Path.cwd()) if said else _find()
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise Refused(f"{name} names no app.", "Write it as module:name, such as shop.app:app.")
+    sys.path.insert(0, str(folder))
+    module = _import(module_name)
+    app = getattr(module, attribute, None)
+    from enfilade.app import App
+
+    if not isinstance(app, App):
+        what = f"{module_name} has no {attribute}" if app is None else f"{name} is no App but a {type(app).__name__}"
+        raise Refused(f"{what}.", f'Write `{attribute} = App("...", services=[...])` in {module_name}.')
+    return app
+
+
+def config_of(app: App) -> Config:
+    """The configuration that the app would start with."""
+    from enfilade.config import load
+
+    with start_errors():
+        return app.config or load()
+
+
+def _find() -> tuple[str, Path]:
+    """The app that pyproject.toml names, or the only one there is, and the folder to import it from."""
+    here = Path.cwd()
+    if (named := _named(here / "pyproject.toml")) is not None:
+        return named, here / "src" if (here / "src" / named.split(":")[0].split(".")[0]).exists() else here
+    found: list[tuple[str, Path]] = []
+    for folder in (here, here / "src"):
+        candidates = [folder / "app.py", *sorted(folder.glob("*/app.py"))]
+        for file in candidates:
+            inside = file.parent.name if file.parent != folder else ""
+            if inside.startswith(".") or inside in _ELSEWHERE or not _makes_an_app(file):
+                continue
+            found.append((f"{inside}.app:app" if inside else "app:app", folder))
+    if not found:
+        what = f"there is no app in {here}."
+        raise Refused(
+            what, "Go to the folder of a project, say which app (shop.app:app), or make one: enfilade new NAME"
+        )
+    if len(found) > 1:
+        names = ", ".join(name for name, _ in found)
+        remedy = f'Say which one, or write app = "{found[0][0]}" under [tool.enfilade] in pyproject.toml.'
+        raise Refused(f"there is more than one app here: {names}.", remedy)
+    return found[0]
+
+
+def _named(pyproject: Path) -> str | None:
+    try:
+        tools: dict[str, Any] = tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"pyproject.toml cannot be read: {wrong}.", "Mend it, or say which app.") from wrong
+    own: object = tools.get("enfilade", {})
+    named = cast("dict[str, object]", own).get("app") if isinstance(own, dict) else None
+    return named if isinstance(named, str) else None
+
+
+def _makes_an_app(file: Path) -> bool:
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, ValueError):
+        return False
+    return "enfilade" in text and "App(" in text
+
+
+def _import(name: str) -> Any:
+    importlib.invalidate_caches()
+    try:
+        with start_errors():
+            return importlib.import_module(name)
+    except Refused:
+        raise
+    except ModuleNotFoundError as missing:
+        if missing.name and (name == missing.name or name.startswith(f"{missing.name}.")):
+            what = f"there is no module {missing.name} in {sys.path[0]}."
+            raise Refused(what, "Go to the folder of the project, or install it.") from missing
+        remedy = "Install it in the environment that runs enfilade, or mend the import."
+        raise Refused(f"{name} cannot be imported: {missing}{_place(missing)}.", remedy) from missing
+    except Exception as failed:  # a module may do anything while it is imported
+        what = f"{name} cannot be imported: {type(failed).__name__}: {failed}{_place(failed)}."
+        raise Refused(what, "Mend what that line does.") from failed
+
+
+def _place(error: BaseException) -> str:
+    """` (shop/orders/contract.py:12)`: where the user's own code failed last."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_short(error.filename)}:{error.lineno})"
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _foreign(one.filename)]
+    return f" ({_short(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+
+
+def _foreign(file: str) -> bool:
+    own = str(Path(__file__).parent.parent)
+    return file.startswith((own, "<", sysconfig.get_path("stdlib"))) or "site-packages" in file
+
+
+def _short(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,0 +1,123 @@
+"""SQL in the program."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from enfilade.config import Config
+from enfilade.govern import check
+
+
+def plant(program, line):
+    program.edit(
+        "orders/service.py", "        if row is None:\n", f"        {line}  # planted\n        if row is None:\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('await self.orders.find("stat = :state", state="open")', "no such column: stat"),
+        ('await self.orders.find("state = ")', "syntax error"),
+        ('await self.orders.count("total = 1")', "no such column: total"),
+        ('await self.orders.find(order="sate desc")', "no such column: sate"),
+        ('await self.orders.find(where("stat = ?", "open"))', "no such column: stat"),
+        ('await self.database.value(int, "select count(*) from orders")', "no such table: orders"),
+        ('await self.database.run("update \\"order\\" set stat = 1")', "no such column: stat"),
+    ],
+)
+def test_sql_that_cannot_be_prepared_is_found(program, line, what):
+    plant(program, line)
+    report = [one for one in program.check().findings if one.rule != "write-outside-atomic"]
+
+    assert [(one.rule, one.where) for one in report] == [("sql", program.at("orders/service.py", "# planted"))]
+    assert what in report[0].what
+    assert "order: id, customer, sku, total_minor, total_currency, state" in report[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('await self.orders.find("state = :state")', "asks for :state, which has no value"),
+        ('await self.orders.find("state = :state", state="open", sku="tea")', "has no :sku"),
+        ('await self.orders.find("state = :state" if id else "", state="open")', "has no :state"),
+        ('await self.orders.find(where("state = ? or sku = ?", "open"))', "has 2 `?`, and 1 values"),
+        ('await self.database.value(int, "select :count")', "asks for :count"),
+    ],
+)
+def test_values_that_do_not_fit_are_found(program, line, what):
+    plant(program, line)
+
+    finding = program.finding()
+
+    assert (finding.rule, finding.where) == ("sql-values", program.at("orders/service.py", "# planted"))
+    assert what in finding.what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "await self.orders.find(f\"state = '{id}'\")",
+        'await self.orders.find("state = \'" + id + "\'")',
+        "await self.orders.find(\"state = '%s'\" % id)",
+        "await self.orders.find(\"state = '{}'\".format(id))",
+        "await self.orders.find(where(f\"state = '{id}'\"))",
+        "text = f\"state = '{id}'\"; await self.orders.find(text)",
+        'await self.orders.find(order=f"{id} desc")',
+    ],
+)
+def test_sql_that_is_put_together_is_found(program, line):
+    plant(program, line)
+
+    assert program.found() == [("sql-built", program.at("orders/service.py", "# planted"))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'await self.orders.find("state = :state", state="open", order="sku desc, total_minor", limit=2)',
+        'await self.orders.find("state IN :states and customer = :me and :now > 1", states=("open",))',
+        'await self.orders.find(*[where("state = ?", "open"), where("sku NOT IN ?", ("tea",))])',
+        'await self.orders.find("state = " + "\'open\'", OPEN, f"{OPEN} and 1")',
+        'await self.orders.find("" if id else OPEN)',
+        'await self.orders.find("state = :state", **{"state": "open"})',
+        "await self.orders.find(str(id))",
+        'await self.database.rows(Sales, "select sku, 1 as count from \\"order\\" where state = :state", state="open")',
+        "await self.database.rows(Sales, \"with a as (select 1 as count) select 'x' as sku, count from a\")",
+    ],
+)
+def test_sql_that_is_right_or_not_plain_is_left_alone(program, line):
+    program.edit("orders/service.py", "class Sales(Message)", "OPEN = \"state = 'open'\"\n\n\nclass Sales(Message)")
+    plant(program, line)
+
+    assert program.found() == []
+
+
+def test_an_answer_without_a_column_that_the_message_needs_is_found(program):
+    plant(program, 'await self.database.rows(Sales, "select sku, count(*) as number from \\"order\\"")')
+
+    finding = program.finding()
+
+    assert finding.rule == "sql-columns"
+    assert "does not answer with count" in finding.what
+
+
+def test_tables_that_a_service_makes_itself_are_known(program):
+    program.edit(
+        "orders/service.py",
+        "        return await self._record(row)",
+        "        return await self._record(row)\n\n    @atomic\n    async def _index(self) -> None:\n"
+        '        await self.database.run("create virtual table if not exists found using fts5(sku)")\n'
+        '        await self.database.run("insert into found (sku) values (:sku)", sku="tea")',
+    )
+
+    assert program.found() == []
+
+
+def test_sqlite_is_not_asked_about_the_sql_of_another_engine(program):
+    plant(program, 'await self.database.value(int, "select 1 for update")')
+    app = importlib.import_module(f"{program.name}.app").app
+
+    assert check(app, Config(data="postgresql://x@y/z")).findings == ()
