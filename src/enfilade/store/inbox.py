@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS enfilade_inbox (
 ){strict};
 CREATE INDEX IF NOT EXISTS enfilade_inbox_waiting ON enfilade_inbox (consumer, source, key, place)
     WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS enfilade_inbox_settled ON enfilade_inbox (state, settled);
+CREATE INDEX IF NOT EXISTS enfilade_inbox_due ON enfilade_inbox (due, place) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS enfilade_inbox_settled ON enfilade_inbox (state, settled) WHERE settled IS NOT NULL;
 """
 
 # `due` is when it may be claimed: of a delivery that is leased, when the lease ends.
@@ -93,8 +94,8 @@ class Inbox:
         (answer,) = await self._write(
             f"UPDATE enfilade_inbox SET lease = :lease, due = :ends, tries = tries + 1 WHERE place IN ("
             f"SELECT one.place FROM enfilade_inbox AS one WHERE {_HEADS} AND one.due <= :now "
-            f"AND one.consumer IN :consumers "
-            f"ORDER BY one.place LIMIT :limit{skip}) RETURNING {_ENTRY}, consumer, tries",
+            f"AND one.consumer || '' IN :consumers "  # in the order of the index on `due`, not by consumer
+            f"ORDER BY one.due, one.place LIMIT :limit{skip}) RETURNING {_ENTRY}, consumer, tries",
             "rows", lease=token, ends=now + timedelta(seconds=lease), now=now, limit=limit,
             consumers=tuple(consumers),
         )  # fmt: skip
@@ -146,7 +147,7 @@ class Inbox:
         """The dead letters, the oldest first."""
         statement = self._home.statement(
             f"SELECT {_ENTRY}, consumer, tries, error, settled FROM enfilade_inbox WHERE state = 'dead' "
-            f"ORDER BY settled, place LIMIT :limit",
+            f"AND settled IS NOT NULL ORDER BY settled, place LIMIT :limit",
             "rows", {"limit": limit},
         )  # fmt: skip
         answer = await self._home.engine.read(statement)
@@ -162,10 +163,9 @@ class Inbox:
 
     async def next_due(self) -> datetime | None:
         """When something can be claimed next, which may be now; None where nothing waits."""
-        answer = await self._home.engine.read(
-            Statement(f"SELECT min(one.due) FROM enfilade_inbox AS one WHERE {_HEADS}")
-        )
-        return moment(answer.rows[0][0], self._home)
+        sql = f"SELECT one.due FROM enfilade_inbox AS one WHERE {_HEADS} ORDER BY one.due LIMIT 1"
+        answer = await self._home.engine.read(Statement(sql))
+        return moment(answer.rows[0][0], self._home) if answer.rows else None
 
     async def pending(self) -> int:
         """Deliveries that wait, dead letters not among them."""
