@@ -87,6 +87,8 @@ class Engine(Protocol):
     dialect: Dialect
     where: str
     """What it is called in messages: a file's path, or host and database; never a password."""
+    foundation: Sequence[str]
+    """The statements that come before the first table."""
 
     async def open(self) -> None:
         """Raises StartError with the remedy."""

@@ -152,7 +152,7 @@ class _Planner:
 
     def platform(self) -> list[Step]:
         """The platform's own tables."""
-        sql = platform_tables(self.home.dialect)
+        sql = [*self.home.engine.foundation, *platform_tables(self.home.dialect)]
         missing = [one for one in ("table", "outbox", "inbox", "record") if f"enfilade_{one}" not in self.live]
         what = f"create the platform's tables {', '.join(f'enfilade_{one}' for one in missing)}"
         return [Step(Change(table="enfilade_table", what=what, kind="additive"), sql)] if missing else []

@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS enfilade_outbox (
     seq {serial}, id {text} NOT NULL UNIQUE, topic {text} NOT NULL, source {text} NOT NULL, key {text} NOT NULL,
     at {moment} NOT NULL, timer {whole} NOT NULL, body {bytes} NOT NULL, headers {text} NOT NULL
 ){strict};
-CREATE INDEX IF NOT EXISTS enfilade_outbox_due ON enfilade_outbox (timer, at);
+CREATE INDEX IF NOT EXISTS enfilade_outbox_said ON enfilade_outbox (seq) WHERE timer = 0;
+CREATE INDEX IF NOT EXISTS enfilade_outbox_timer ON enfilade_outbox (at, seq) WHERE timer = 1;
 """
 _COLUMNS = "id, topic, source, key, at, timer, seq, body, headers"
 
@@ -68,14 +69,16 @@ class Outbox:
         Entries of one key were said in the order of their numbers wherever the key's row was locked; a clock that is
         set back, or another machine's, cannot turn them around.
         """
+        wanted = "AND NOT (CASE WHEN key = :none THEN id ELSE key END) IN :without" if without else ""
         statement = self._home.statement(
-            f"SELECT {_COLUMNS} FROM enfilade_outbox WHERE (timer = 0 OR at <= :now) "
-            f"{'AND NOT (CASE WHEN key = :none THEN id ELSE key END) IN :without ' if without else ''}"
-            f"ORDER BY timer DESC, CASE WHEN timer = 1 THEN at END, seq LIMIT :limit",
+            f"SELECT * FROM (SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 1 AND at <= :now {wanted} "
+            f"ORDER BY at, seq LIMIT :limit) AS timers UNION ALL "
+            f"SELECT * FROM (SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 0 {wanted} "
+            f"ORDER BY seq LIMIT :limit) AS said",
             "rows", {"now": now, "limit": limit} | ({"none": "", "without": tuple(without)} if without else {}),
         )  # fmt: skip
         answer = await self._home.engine.read(statement)
-        return tuple(entry_of(row, self._home) for row in answer.rows)
+        return tuple(entry_of(row, self._home) for row in answer.rows[:limit])
 
     async def sent(self, ids: Sequence[str]) -> None:
         """These have been taken, and are forgotten."""
@@ -86,7 +89,11 @@ class Outbox:
 
     async def next_due(self) -> datetime | None:
         """When the next entry is due: a time that has passed where one waits now, None where there is none."""
-        answer = await self._home.engine.read(Statement("SELECT min(at) FROM enfilade_outbox"))
+        sql = (
+            "SELECT min(at) FROM (SELECT at FROM (SELECT at FROM enfilade_outbox WHERE timer = 0 ORDER BY seq LIMIT 1) "
+            "AS said UNION ALL SELECT min(at) FROM enfilade_outbox WHERE timer = 1) AS both_kinds"
+        )
+        answer = await self._home.engine.read(Statement(sql))
         return moment(answer.rows[0][0], self._home)
 
     async def pending(self) -> int:

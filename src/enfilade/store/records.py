@@ -35,7 +35,7 @@ class Record(Message):
     fingerprint: str
     """Of the request: the same key with another request is refused."""
     state: Literal["running", "committed", "done"]
-    """running: somebody has begun. committed: the unit of work is stored, and no reply yet. done: the reply is stored."""
+    """running: somebody has begun. committed: the unit of work is stored, no reply yet. done: the reply is stored."""
     lease: str
     """What tells this run from another."""
     method: str = ""

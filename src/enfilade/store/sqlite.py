@@ -33,6 +33,7 @@ class SqliteEngine:
     """One service's file, or its memory: the twin for tests, the same code without threads."""
 
     dialect = SQLITE
+    foundation: Sequence[str] = ()
 
     def __init__(self, path: str, synchronous: Literal["full", "normal"] = "full") -> None:
         self.where = path
