@@ -5,24 +5,25 @@ python -m shop.demo          PORT=8081 for another port, ONCE=1 to stop after th
 
 import asyncio
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from textwrap import indent
 from typing import TypeVar
 
 import httpx2
-import uvicorn
+import msgspec
 
 from enfilade import Page
+from enfilade.cli.refused import Refused
+from enfilade.cli.serve import run_until_stopped, serving, signals
 from enfilade.config import Config
 from enfilade.contract.codec import codec
-from enfilade.trace.traces import assemble
+from enfilade.trace.span import Span
+from enfilade.trace.traces import Trace, assemble
 from enfilade.trace.tree import tree
 from shop.accounts.contract import Account, Session
 from shop.app import app
@@ -38,34 +39,24 @@ HOME = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postco
 
 
 def main() -> None:
-    port, once = int(os.environ.get("PORT", "8080")), os.environ.get("ONCE", "") == "1"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), listening(port) as ours, outside() as at, tempfile.TemporaryDirectory() as data:
+    port, once = int(os.environ.get("PORT") or 8080), os.environ.get("ONCE") == "1"
+    with outside() as at, tempfile.TemporaryDirectory() as data:
         app.config = Config(data=f"sqlite:{data}/{{service}}.db", service=at)
-        asyncio.run(show(ours, once))
+        try:
+            run_until_stopped(show(port, once))
+        except Refused as refused:
+            sys.exit(f"{refused.message} Name another port: PORT={port + 1}")
 
 
-async def show(ours: socket.socket, once: bool) -> None:
-    """Serve the shop, buy in it, and go on serving."""
-    url = f"http://127.0.0.1:{ours.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    serving = asyncio.create_task(server.serve(sockets=[ours]))
-    async with httpx2.AsyncClient(base_url=url) as http:
-        if await ready(http, serving):
-            await buy(http)
+async def show(port: int, once: bool) -> None:
+    """Serve the shop, buy in it, and go on serving until Ctrl-C."""
+    with signals() as stop:
+        async with serving(app, port=port) as url:
+            async with httpx2.AsyncClient(base_url=url) as http:
+                await buy(http)
             print(f"\nReady: {url}", flush=True)
-    server.should_exit = once
-    await serving
-
-
-async def ready(http: httpx2.AsyncClient, serving: asyncio.Task[None]) -> bool:
-    """Wait for the shop; False where it does not come up."""
-    while not serving.done():
-        with suppress(httpx2.TransportError):
-            if (await http.get("/readyz")).is_success:
-                return True
-        await asyncio.sleep(0.01)
-    return False
+            if not once:
+                await stop.wait()
 
 
 async def buy(http: httpx2.AsyncClient) -> None:
@@ -96,56 +87,42 @@ async def ask(http: httpx2.AsyncClient, what: str, kind: type[T], method: str, p
 
 
 async def mailed(http: httpx2.AsyncClient, order: Order) -> str:
-    """The receipt, which comes by mail a moment after the order."""
-    for _ in range(100):
-        answer = await http.get("/notifications")
-        for mail in codec(Page[Notification]).decode(answer.content).items:
-            if order.id in mail.subject:
-                return mail.text
+    """The receipt. It comes by mail a moment after the order, and a moment later the word that the parcel has left."""
+    for _ in range(200):
+        mails = codec(Page[Notification]).decode((await http.get("/notifications")).content).items
+        if any(mail.id == f"shipped-{order.id}" for mail in mails):
+            return next(mail.text for mail in mails if mail.id == f"receipt-{order.id}")
         await asyncio.sleep(0.05)
     raise TimeoutError("no receipt came")
 
 
 def purchase() -> str:
-    """The trace of the purchase."""
+    """The trace of the purchase, without what only a machine would read."""
     assert app.running_now is not None
     traces = assemble(app.running_now.recorder.recent())
-    return tree(next(one for one in traces if one.root.name == "orders.place"), color=sys.stdout.isatty())
+    trace = next(one for one in traces if one.root.name == "orders.place")
+    return tree(Trace(tuple(plain(span) for span in trace.spans)), color=sys.stdout.isatty())
 
 
-@contextmanager
-def listening(port: int) -> Generator[socket.socket]:
-    """A socket on the port, ours alone."""
-    with socket.socket() as ours:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            ours.bind(("127.0.0.1", port))
-        except OSError as taken:
-            sys.exit(f"Port {port} is taken ({taken.strerror}). Name another one: PORT={port + 1}")
-        yield ours
+def plain(span: Span) -> Span:
+    if span.kind == "server":
+        return span
+    name = f"{span.facts['topic']} is heard" if span.kind == "consumer" else span.name
+    return msgspec.structs.replace(span, name=name, facts={})
 
 
 @contextmanager
 def outside() -> Generator[Mapping[str, Mapping[str, str]]]:
     """The outside systems in a process of their own; gives the configuration by which the shop finds them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "shop.outside", str(port)], start_new_session=True)  # noqa: S603
-    try:
-        _wait_for(port)
-        yield {name: {"at": f"http://127.0.0.1:{port}/{name}"} for name in ("psp", "carrier", "mail")}
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise TimeoutError("the outside systems did not start")
+    command = [sys.executable, "-m", "shop.outside", "0"]
+    # In a session of its own: Ctrl-C is for the shop, which may want them till its end.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            yield {name: {"at": f"{url}/{name}"} for name in ("psp", "carrier", "mail")}
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":

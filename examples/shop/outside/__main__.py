@@ -1,5 +1,8 @@
-"""The systems that are not the shop's: `python -m shop.outside` serves them on port 8090, or the one that is named."""
+"""The systems that are not the shop's: `python -m shop.outside` serves them on port 8090, or the one that is named.
 
+It says where they are as soon as they can be asked."""
+
+import socket
 import sys
 
 import uvicorn
@@ -23,5 +26,10 @@ def outside() -> Asgi:
 
 
 if __name__ == "__main__":
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8090
-    uvicorn.run(outside(), host="127.0.0.1", port=port, lifespan="off", log_level="warning")
+    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 8090
+    try:
+        listener = socket.create_server(("127.0.0.1", asked))
+    except OSError as refused:
+        sys.exit(f"Port {asked} cannot be had: {refused.strerror}. Name another: python -m shop.outside {asked + 1}")
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    uvicorn.Server(uvicorn.Config(outside(), lifespan="off", log_level="warning")).run([listener])
