@@ -8,7 +8,7 @@ a caller.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -20,6 +20,8 @@ from enfilade.errors import Problem
 _CONSTRAINTS = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
 _MARKS = ("named", "version")
 """Marks that a peer sees."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def fingerprint(type: Any) -> str:
@@ -55,7 +57,7 @@ def contract_fingerprint(contract: Contract) -> str:
 
 
 def _hash(told: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
+    return hashlib.sha256(_encode(told)).hexdigest()[:16]
 
 
 class _Telling:
@@ -90,4 +92,14 @@ def _order(option: Shape) -> tuple[str, str]:
 def _value(default: Any) -> str:
     if default is msgspec.NODEFAULT or default is msgspec.UNSET:
         return repr(default)
-    return msgspec.json.encode(default, order="deterministic").decode()
+    return _encode(_sorted(default)).decode()
+
+
+def _sorted(value: Any) -> Any:
+    """The value with its sets in an order; names of objects get theirs when they are written."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _sorted(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple | frozenset):
+        items = [_sorted(item) for item in cast("tuple[Any, ...]", value)]
+        return sorted(items, key=_encode) if isinstance(value, frozenset) else items
+    return value

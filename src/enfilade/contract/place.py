@@ -17,8 +17,8 @@ class Findings:
         self.where = where
         self.all: list[Finding] = []
 
-    def add(self, rule: str, what: str, remedy: str) -> None:
-        self.all.append(Finding(self.where, f"{what}.", f"{remedy[:1].upper()}{remedy[1:]}.", rule))
+    def add(self, rule: str, what: str, remedy: str, where: str = "") -> None:
+        self.all.append(Finding(where or self.where, f"{what}.", f"{remedy[:1].upper()}{remedy[1:]}.", rule))
 
 
 def where_is(thing: type | Callable[..., Any]) -> str:

@@ -66,7 +66,7 @@ def _read(cls: type) -> Contract:
         findings.add("empty", f"{cls.__name__} has no operations", "decorate its methods with @query or @command")
         raise StartError(findings.all)
     if reading.found:
-        raise StartError(reading.found)
+        raise StartError(tuple(dict.fromkeys(reading.found)))
     summary, description = summary_of(cls.__dict__.get("__doc__"), kebab(cls.__name__).replace("-", " "))
     made = Contract(
         name=service,
@@ -247,17 +247,20 @@ def _check_raises(said: OperationSaid, findings: Findings) -> None:
         if one.type in types:
             findings.add("raises", f"two problems have the type {one.type}", "give one of them another name or type=")
         types.add(one.type)
-        for member, annotation in problem_members(one, findings).items():
-            shape_of(f"{one.__name__}.{member}", annotation, findings, maybe=False)
+        findings.all += _problem(one)
 
 
-def problem_members(problem: type[Problem], findings: Findings) -> dict[str, Any]:
-    """The typed members of a problem."""
+def _problem(problem: type[Problem]) -> list[Finding]:
+    """What is wrong with the members of a problem."""
+    findings = Findings(where_is(problem))
     hints: dict[str, Any] = {}
     for base in reversed(problem.__mro__):
-        if issubclass(base, Problem) and base is not Problem:
+        if issubclass(base, Problem):
             hints |= resolve(base, findings)
-    return {name: hints[name] for name in problem.members if name in hints}
+    for name in problem.members:
+        if name in hints:
+            shape_of(f"{problem.__name__}.{name}", hints[name], findings, maybe=False)
+    return findings.all
 
 
 def _request(reading: _Reading, name: str, signature: Signature) -> type[msgspec.Struct]:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any, TypeAlias, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
+from enfilade.contract.codec import codec
 from enfilade.contract.declare import Names
 from enfilade.contract.rewrite import DECIMAL
 from enfilade.contract.shape import Field, Shape, Struct, shape
 
 Schema: TypeAlias = dict[str, Any]
 
-PREFIX = "#/components/schemas/"
+REF = "#/components/schemas/"
 
-_DURATION = r"^[+-]?P(?=[0-9T])([0-9]{1,9}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}(\.[0-9]{1,6})?S)?)?$"
+_DURATION = r"^[+-]?P(?=[0-9T])([0-9]{1,8}D)?(T(?=[0-9])([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}(\.[0-9]{1,6})?S)?)?$"
+"""ISO 8601 without years, months and weeks, which have no one length; with a sign, which RFC 3339 does not have."""
 _SCALARS: dict[str, Schema] = {
     "none": {"type": "null"},
     "bool": {"type": "boolean"},
@@ -32,7 +35,7 @@ _SCALARS: dict[str, Schema] = {
     "datetime": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
     "time": {"type": "string", "format": "time"},
-    "timedelta": {"type": "string", "format": "duration", "pattern": _DURATION},
+    "timedelta": {"type": "string", "pattern": _DURATION},
     "uuid": {"type": "string", "format": "uuid"},
 }
 _KEYWORDS = {
@@ -84,8 +87,8 @@ class _Writer:
             name = _name(struct.type)
             if short.count(name) > 1:
                 name = f"{_folder(struct.cls.__module__)}.{name}"
-            if name in self.named:
-                name = f"{struct.cls.__module__}.{_name(struct.type)}"
+            while name in self.named:
+                name += "_"
             self.named[name] = struct
             self.refs[struct.type] = name
 
@@ -123,14 +126,12 @@ class _Writer:
     def _member(self, field: Field) -> Schema:
         made = self.schema(field.shape)
         if not field.required and field.default is not msgspec.UNSET:
-            from enfilade.contract.codec import codec
-
-            made["default"] = msgspec.json.decode(codec(field.shape.type, names=self.names).encode(field.default))
+            made["default"] = codec(field.shape.type, names=self.names).builtins(field.default)
         return made
 
     def _bare(self, one: Shape) -> Schema:
         if one.struct is not None:
-            return {"$ref": PREFIX + self.refs[one.struct.type]}
+            return {"$ref": REF + self.refs[one.struct.type]}
         if one.kind in ("enum", "literal"):
             return _values(one.values)
         if one.kind == "union":
@@ -160,7 +161,7 @@ class _Writer:
         made: Schema = {"anyOf": [self.schema(part) for part in one.parts]}
         tagged = [part.struct for part in one.parts if part.struct is not None and part.struct.tag is not None]
         if len(tagged) > 1 and len(tagged) == len(one.parts):
-            mapping = {str(struct.tag): PREFIX + self.refs[struct.type] for struct in tagged}
+            mapping = {str(struct.tag): REF + self.refs[struct.type] for struct in tagged}
             made["discriminator"] = {"propertyName": tagged[0].tag_field, "mapping": mapping}
         return made
 
@@ -192,13 +193,12 @@ def _constraints(one: Shape) -> Schema:
 def _name(type_: Any) -> str:
     """`Order`, `OrderPage` for `Page[Order]`."""
     origin = get_origin(type_)
-    if origin is None:
-        return re.sub(r"[^A-Za-z0-9_.-]", "", getattr(type_, "__name__", str(type_).rpartition(".")[2]))
-    inner = "".join(
-        _name(get_origin(arg) or arg) if not isinstance(arg, msgspec.StructMeta) else arg.__name__
-        for arg in get_args(type_)
-    )
-    return f"{inner[:1].upper()}{inner[1:]}{origin.__name__}"
+    if origin is Annotated:
+        return _name(get_args(type_)[0])
+    parts = [_name(arg) for arg in get_args(type_) if arg is not Ellipsis]
+    if origin not in (Union, UnionType):
+        parts.append(re.sub(r"[^A-Za-z0-9_.-]", "", getattr(origin or type_, "__name__", "")))
+    return "".join(part[:1].upper() + part[1:] for part in parts)
 
 
 def _folder(module: str) -> str:

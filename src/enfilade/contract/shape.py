@@ -136,22 +136,30 @@ def shape(annotation: Any) -> Shape:
 
 
 def walk(root: Shape) -> list[tuple[str, Shape]]:
-    """Every shape within, with the path that leads to it (`.items[].sku`); each message class once."""
-    found: list[tuple[str, Shape]] = []
+    """Every shape within, with the path that leads to it (`.items[].sku`); each message is gone through once."""
+    return [(path, one) for _, _, path, one in walk_owned(root)]
+
+
+def walk_owned(root: Shape) -> list[tuple[type | None, str, str, Shape]]:
+    """The same, with the message that says so, and the path from there. A generic message says what its user says."""
+    found: list[tuple[type | None, str, str, Shape]] = []
     seen: set[int] = set()
 
-    def visit(path: str, one: Shape) -> None:
-        found.append((path, one))
-        if one.struct is not None:
-            if id(one.struct) not in seen:
-                seen.add(id(one.struct))
-                for member in one.struct.fields:
-                    visit(f"{path}.{member.name}", member.shape)
-        else:
+    def visit(owner: type | None, near: str, path: str, one: Shape) -> None:
+        found.append((owner, near, path, one))
+        if one.struct is None:
+            step = "[]" if one.kind in ("array", "tuple", "map") else ""
             for part in one.parts:
-                visit(f"{path}[]" if one.kind in ("array", "tuple", "map") else path, part)
+                visit(owner, near + step, path + step, part)
+        elif id(one.struct) not in seen:
+            seen.add(id(one.struct))
+            cls = one.struct.cls
+            own = not getattr(cls, "__parameters__", ())
+            for member in one.struct.fields:
+                step = f".{member.name}"
+                visit(cls if own else owner, step if own else near + step, path + step, member.shape)
 
-    visit("", root)
+    visit(None, "", "", root)
     return found
 
 

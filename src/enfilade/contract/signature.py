@@ -18,9 +18,9 @@ from enfilade.contract.declare import Names
 from enfilade.contract.marks import Mark, marks_of
 from enfilade.contract.operation import REQUIRED, Parameter, Place, Style
 from enfilade.contract.page import Offset, Page, Paging
-from enfilade.contract.place import Findings
+from enfilade.contract.place import Findings, where_is
 from enfilade.contract.route import BODILESS, Route
-from enfilade.contract.shape import SCALARS, Shape, camel, shape, walk
+from enfilade.contract.shape import SCALARS, Shape, camel, shape, walk_owned
 
 _STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
 _PAGINGS = (Paging, Offset)
@@ -75,15 +75,20 @@ def resolve(of: Any, findings: Findings) -> dict[str, Any]:
 
 
 def shape_of(what: str, annotation: Any, findings: Findings, *, maybe: bool = True) -> Shape | None:
-    """The shape of a type that a contract may use; None, and the reasons in the findings, of any other."""
+    """The shape of a type that a contract may use; None, and the reasons in the findings, of any other.
+
+    What is wrong with a field of a message is said of the message, so that it is said once.
+    """
     try:
         found = shape(annotation)
     except Exception as error:  # an annotation may raise anything
         findings.add("annotation", f"a type within {what} cannot be read: {error}", IMPORT)
         return None
     before = len(findings.all)
-    for path, one in walk(found):
-        if one.wrong:
+    for owner, near, path, one in walk_owned(found):
+        if one.wrong and owner is not None:
+            findings.add("type", f"{owner.__name__}{near}: {one.wrong}", one.remedy, where_is(owner))
+        elif one.wrong:
             findings.add("type", f"{what}{path}: {one.wrong}", one.remedy)
         if one.maybe and not maybe:
             findings.add("maybe", f"{what}{path} may be left out", "write `T | None`: what is answered says everything")
@@ -233,6 +238,8 @@ def _check_default(name: str, found: Shape, default: Any, findings: Findings) ->
         if not found.maybe:
             findings.add("default", f"{name} is UNSET by default, and its type does not say so", "write Maybe[...]")
         return
+    if isinstance(default, dict | list | set) and default:
+        findings.add("default", f"the default of {name} can be changed", "let it be empty, and fill it in the service")
     try:
         msgspec.convert(msgspec.to_builtins(default), found.type, str_keys=True)
     except (msgspec.ValidationError, TypeError) as error:
