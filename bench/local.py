@@ -22,7 +22,7 @@ from enfilade.call import Principal
 from enfilade.config import Config, TraceConfig
 
 ROUNDS = 15
-COUNT = 20_000
+COUNT = 10_000
 
 
 class Product(Message):
@@ -41,7 +41,7 @@ class Catalog(Protocol):
 
 @contract(needs=signed_in)
 class Orders(Protocol):
-    @query(timeout=600)
+    @query()
     async def measure(self, remote: bool) -> float:
         """CPU microseconds of one call."""
         ...

@@ -35,14 +35,34 @@ class Principal(Message):
 class Call:
     """One call on its way. `current()` gives the one that is being served.
 
-    Made once per call on the hot path, so it has slots, and facts that most calls do not use are None until they are.
+    Made once per call on the hot path: what most calls do not use stands on the class until it is set.
     """
 
-    __slots__ = (
-        "address", "arguments", "caller", "clock", "commits", "credentials", "deadline", "delivery", "home", "key",
-        "keyed", "operation", "peer", "record", "reply_fields", "span", "span_id", "tenant", "trace_id", "trace_state",
-        "unit", "watched",
-    )  # fmt: skip
+    address = ""
+    """The client's network address; `""` for calls from within."""
+    credentials = ""
+    """The `Authorization` field as it came; the identity station turns it into `caller`."""
+    key = ""
+    """Idempotency key; `""` where the call may not be repeated."""
+    keyed = 0
+    """How many keyed calls this one made: the next one's key is `key:keyed`."""
+    trace_state = ""
+    span: Any = None
+    """The open span, of the trace station's own type."""
+    home: Any = None
+    """The store of the service that serves this call; set by the service host."""
+    unit: Any = None
+    """The open unit of work; contract calls and other foreign awaits are refused while it is."""
+    commits = 0
+    """Units of work that this call has committed; one is allowed."""
+    record: Any = None
+    """The idempotency record that commits with this call's unit of work; set by the guard."""
+    delivery: Any = None
+    """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
+    watched = False
+    """Somebody who waits for it ends it when its time is over."""
+    reply_fields: dict[str, str] | None = None
+    """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
 
     def __init__(
         self,
@@ -59,7 +79,6 @@ class Call:
         key: str = "",
         trace_id: int = 0,
         span_id: int = 0,
-        trace_state: str = "",
     ) -> None:
         self.operation = operation
         self.arguments = arguments
@@ -67,40 +86,21 @@ class Call:
         self.clock = clock
         self.deadline = deadline
         """When the time is over, on `clock.monotonic()`."""
-        self.watched = False
-        """Whether a timer ends this call, or the one that made it, at the deadline."""
         self.caller = caller
         """The person, unchanged across services; None where nobody is known."""
         self.tenant = tenant
         self.peer = peer
         """The service that calls; `""` from outside."""
-        self.address = address
-        """The client's network address; `""` for calls from within."""
-        self.credentials = credentials
-        """The `Authorization` field as it came; the identity station turns it into `caller`."""
-        self.key = key
-        """Idempotency key; `""` where the call may not be repeated."""
         self.trace_id = trace_id
         """W3C trace id as a number; 0 where the trace starts here."""
         self.span_id = span_id
         """The span that encloses this moment; before the trace station, the caller's."""
-        self.trace_state = trace_state
-        self.keyed = 0
-        """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
-        self.span: Any = None
-        """The open span, of the trace station's own type."""
-        self.home: Any = None
-        """The store of the service that serves this call; set by the service host."""
-        self.unit: Any = None
-        """The open unit of work; contract calls and other foreign awaits are refused while it is."""
-        self.commits = 0
-        """Units of work that this call has committed; one is allowed."""
-        self.record: Any = None
-        """The idempotency record that commits with this call's unit of work; set by the guard."""
-        self.delivery: Any = None
-        """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
-        self.reply_fields: dict[str, str] | None = None
-        """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
+        if address:
+            self.address = address
+        if credentials:
+            self.credentials = credentials
+        if key:
+            self.key = key
 
     @property
     def me(self) -> str:
@@ -121,17 +121,17 @@ class Call:
 
     def child(self, operation: Operation, arguments: dict[str, Any]) -> Call:
         """The call that this one makes to another service: same person, tenant and trace, and no more time."""
-        key = ""
+        made = Call(
+            operation, arguments, self.clock, self.deadline, caller=self.caller, tenant=self.tenant,
+            peer=self.operation.service, trace_id=self.trace_id, span_id=self.span_id,
+        )  # fmt: skip
+        if self.watched:
+            made.watched = True
+        if self.trace_state:
+            made.trace_state = self.trace_state
         if self.key and operation.kind == "command":
             self.keyed += 1
-            key = f"{self.key}:{self.operation.name}.{self.keyed}"
-        made = Call(operation, arguments, self.clock, self.deadline, caller=self.caller, tenant=self.tenant)
-        made.watched = self.watched
-        made.peer = self.operation.service
-        made.key = key
-        made.trace_id = self.trace_id
-        made.span_id = self.span_id
-        made.trace_state = self.trace_state
+            made.key = f"{self.key}:{self.keyed}"
         return made
 
     def say(self, field: str, value: str) -> None:
