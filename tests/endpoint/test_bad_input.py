@@ -1,4 +1,4 @@
-"""Bodies that are broken, too long, too slow or not what they say: each gets the right problem, and nothing is called."""
+"""Bodies that are broken, too long, too slow or not what they say: each gets its problem, and nothing is called."""
 
 from __future__ import annotations
 
@@ -161,9 +161,9 @@ async def drive(shop: Any, headers: list[tuple[bytes, bytes]], pieces: list[byte
     left = list(pieces)
 
     async def receive() -> Any:
-        if left:
-            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or forever}
-        await asyncio.Event().wait()
+        if not left:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or forever}
 
     async def send(message: Any) -> None:
         sent.append(message)

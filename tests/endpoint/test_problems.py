@@ -1,4 +1,4 @@
-"""Every failure is a problem document, with the fields that its status asks for; nothing of a bug leaves the process."""
+"""Every failure is a problem document with the fields that its status asks for; nothing of a bug leaves the process."""
 
 from __future__ import annotations
 

@@ -26,16 +26,16 @@ _SMALL = 65536
 
 async def serve_http(served: Sequence[Served], scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request, by the endpoint that knows it."""
-    method, path = scope["method"], wire_path(scope)
     client = scope.get("client")
     wire = _Wire(receive)
     request = Request(
-        method, path, scope["query_string"], scope["headers"], wire,
-        address=client[0] if client else "", scheme=scope.get("scheme", "http"),
+        scope["method"], wire_path(scope), scope["query_string"], scope["headers"], wire,
+        client[0] if client else "", scope.get("scheme", "http"),
     )  # fmt: skip
-    response = await _choose(served, method, path).answer(request)
+    endpoint = served[0] if len(served) == 1 else _choose(served, request)
+    response = await endpoint.answer(request)
     headers, body = response.headers, response.body
-    if not wire.ended and scope.get("http_version", "1.1") < "2" and _much(request):
+    if not wire.ended and _much(request) and scope.get("http_version", "1.1") < "2":
         headers = [*headers, (b"connection", b"close")]  # or the server would read all that we refused to read
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     if isinstance(body, bytes):
@@ -58,19 +58,19 @@ def known(served: Sequence[Served], scope: Scope) -> bool:
 def wire_path(scope: Scope) -> str:
     """The path as it was on the wire, below `root_path`; where the server kept it decoded only, encoded again."""
     raw = scope.get("raw_path")
-    path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"], safe="/!$&'()*+,;=:@~-._")
+    path: str = raw.decode("latin-1") if raw else quote(scope["path"], safe="/!$&'()*+,;=:@~-._")
     root = scope.get("root_path")
     return path[len(root) :] if root and path.startswith(root) else path
 
 
-def _choose(served: Sequence[Served], method: str, path: str) -> Served:
-    if len(served) > 1:
-        for one in served:
-            if one.knows(method, path):
-                return one
-        below = [one for one in served if not one.prefix or path == one.prefix or path.startswith(f"{one.prefix}/")]
-        return max(below or served, key=lambda one: len(one.prefix))
-    return served[0]
+def _choose(served: Sequence[Served], request: Request) -> Served:
+    """The endpoint that knows the request, or else the one whose prefix fits best."""
+    path = request.path
+    for one in served:
+        if one.knows(request.method, path):
+            return one
+    below = [one for one in served if not one.prefix or path == one.prefix or path.startswith(f"{one.prefix}/")]
+    return max(below or served, key=lambda one: len(one.prefix))
 
 
 class _Wire:
@@ -105,8 +105,10 @@ def _has_body(request: Request) -> bool:
 
 
 def _much(request: Request) -> bool:
-    length = request.fields.get(b"content-length", b"0")
-    return b"transfer-encoding" in request.fields or not length.isdigit() or int(length) > _SMALL
+    length = request.fields.get(b"content-length")
+    if length is None:
+        return b"transfer-encoding" in request.fields
+    return not length.isdigit() or int(length) > _SMALL
 
 
 async def _stream(body: Pieces, wire: _Wire | None, send: Send) -> None:

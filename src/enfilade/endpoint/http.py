@@ -31,7 +31,7 @@ class Wire(Protocol):
 class Request:
     """A request whose head has arrived; the body is still to be read."""
 
-    __slots__ = ("_fields", "address", "headers", "method", "path", "query", "scheme", "wire")
+    __slots__ = ("address", "fields", "headers", "method", "path", "query", "scheme", "wire")
 
     def __init__(
         self,
@@ -40,7 +40,6 @@ class Request:
         query: bytes,
         headers: Headers,
         wire: Wire,
-        *,
         address: str = "",
         scheme: str = "http",
     ) -> None:
@@ -53,25 +52,22 @@ class Request:
         self.wire = wire
         self.address = address
         self.scheme = scheme
-        self._fields: dict[bytes, bytes] | None = None
-
-    @property
-    def fields(self) -> dict[bytes, bytes]:
+        self.fields = dict(headers)
         """The headers by name. What stands more than once is joined by commas (RFC 9110, 5.3)."""
-        found = self._fields
-        if found is None:
-            found = dict(self.headers)
-            if len(found) != len(self.headers):
-                found = {}
-                for name, value in self.headers:
-                    found[name] = found[name] + b", " + value if name in found else value
-            self._fields = found
-        return found
+        if len(self.fields) != len(headers):
+            self.fields = _joined(headers)
 
     def header(self, name: bytes) -> str:
         """The value of a header by its lower-case name, `""` where there is none."""
         value = self.fields.get(name)
         return "" if value is None else value.decode("latin-1")
+
+
+def _joined(headers: Headers) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 class Pieces(Protocol):

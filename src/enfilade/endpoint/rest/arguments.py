@@ -19,15 +19,17 @@ from enfilade.errors import FieldError, Invalid
 Found: TypeAlias = dict[str, Any]
 """Arguments by the parameters' own names."""
 Wrong: TypeAlias = list[FieldError]
-HeadReader: TypeAlias = Callable[[Request, list[str], Found, Wrong], None]
-"""Takes the request and the values of the path; adds to what was found, and to what is wrong."""
+HeadReader: TypeAlias = Callable[[Request, list[str]], Found]
+"""Takes the request and the values of the path. Raises Invalid with all that is wrong."""
+Reader: TypeAlias = Callable[[Request, list[str], Found, Wrong], None]
+"""The same for one parameter: adds to what was found, and to what is wrong."""
 Query: TypeAlias = dict[str, list[str]]
 QueryReader: TypeAlias = Callable[[Query, Found, Wrong], None]
 
 
 def head_reader(operation: Operation, *, refuse_unknown: bool) -> HeadReader:
     """The reader of all parameters of an operation that are not in its body."""
-    readers: list[HeadReader] = [
+    readers: list[Reader] = [
         *_path_readers(operation),
         *(_header_reader(one) for one in operation.parameters if one.place == "header"),
         *(_version_reader(one) for one in operation.parameters if one.place == "if-match"),
@@ -36,22 +38,30 @@ def head_reader(operation: Operation, *, refuse_unknown: bool) -> HeadReader:
     queries = [_paging_reader(one) if is_paging(one) else _query_reader(one) for one in asked]
     known = frozenset(name for one in asked for name in query_names(one))
 
-    def read(request: Request, values: list[str], found: Found, wrong: Wrong) -> None:
+    nothing = not readers and not queries
+
+    def read(request: Request, values: list[str]) -> Found:
+        found: Found = {}
+        if nothing and not request.query:
+            return found
+        wrong: Wrong = []
         for reader in readers:
             reader(request, values, found, wrong)
-        if not queries and not request.query:
-            return
-        query = pairs(request.query) if request.query else {}
-        for reader in queries:
-            reader(query, found, wrong)
-        if refuse_unknown and not query.keys() <= known:
-            wrong.extend(
-                FieldError(pointer="", parameter=name, detail="There is no such query parameter.")
-                for name in query
-                if name not in known
-            )
+        if queries or request.query:
+            query = pairs(request.query) if request.query else {}
+            for ask in queries:
+                ask(query, found, wrong)
+            if refuse_unknown and not query.keys() <= known:
+                wrong.extend(_unknown(name) for name in query if name not in known)
+        if wrong:
+            raise Invalid(errors=tuple(wrong))
+        return found
 
     return read
+
+
+def _unknown(name: str) -> FieldError:
+    return FieldError(pointer="", parameter=name, detail="There is no such query parameter.")
 
 
 def is_paging(parameter: Parameter) -> bool:
@@ -70,13 +80,13 @@ def _paging_class(parameter: Parameter) -> Any:
     return struct.cls if struct is not None and struct.cls in (Paging, Offset) else None
 
 
-def _path_readers(operation: Operation) -> list[HeadReader]:
+def _path_readers(operation: Operation) -> list[Reader]:
     parameters = {one.wire: one for one in operation.parameters if one.place == "path"}
     places = [segment[1:-1] for segment in operation.path.split("/") if segment.startswith("{")]
     return [_path_reader(parameters[name], at) for at, name in enumerate(places)]
 
 
-def _path_reader(parameter: Parameter, at: int) -> HeadReader:
+def _path_reader(parameter: Parameter, at: int) -> Reader:
     name = parameter.name
     take = _taker(parameter)
 
@@ -99,7 +109,7 @@ def _query_reader(parameter: Parameter) -> QueryReader:
     return read
 
 
-def _header_reader(parameter: Parameter) -> HeadReader:
+def _header_reader(parameter: Parameter) -> Reader:
     field = parameter.wire.lower().encode()
     several = shape(parameter.type).kind in ("array", "tuple")
     take = _taker(parameter)
@@ -115,7 +125,7 @@ def _header_reader(parameter: Parameter) -> HeadReader:
     return read
 
 
-def _version_reader(parameter: Parameter) -> HeadReader:
+def _version_reader(parameter: Parameter) -> Reader:
     name, default = parameter.name, parameter.default
     required = parameter.required
 

@@ -14,7 +14,7 @@ from enfilade.contract.need import anyone
 from enfilade.contract.operation import Operation, Parameter
 from enfilade.contract.signature import is_stream
 from enfilade.endpoint.http import Request
-from enfilade.endpoint.rest.arguments import Found, Wrong, head_reader
+from enfilade.endpoint.rest.arguments import Found, HeadReader, head_reader
 from enfilade.endpoint.rest.body import json_body, pieces
 from enfilade.endpoint.rest.upload import upload
 from enfilade.errors import Invalid, TooSlow, Unauthenticated
@@ -27,23 +27,51 @@ BodyReader: TypeAlias = Callable[[Request], Awaitable[Found]]
 
 def binder(operation: Operation, blobs: Blobs, *, unknown: Any) -> Bind:
     """What makes the arguments of an operation of a request and the values of its path. All plans are made here."""
-    read_head = head_reader(operation, refuse_unknown=unknown == "refuse")
-    read_body = body_reader(operation, blobs, unknown=unknown)
+    head = head_reader(operation, refuse_unknown=unknown == "refuse")
+    message = body_message(operation)
+    if message is not None:
+        return _members(operation, head, codec(message, names=operation.names, unknown=unknown))
+    read = body_reader(operation, blobs, unknown=unknown)
 
     async def bind(request: Request, values: list[str]) -> Found:
-        found: Found = {}
-        wrong: Wrong = []
-        read_head(request, values, found, wrong)
-        if read_body is not None:
-            try:
-                found.update(await read_body(request))
-            except Invalid as invalid:
-                wrong.extend(invalid.errors)
-        if wrong:
-            raise Invalid(errors=tuple(wrong))
+        if read is None:
+            return head(request, values)
+        try:
+            found = head(request, values)
+        except Invalid as invalid:
+            raise await _with_body(invalid, read(request)) from None
+        found.update(await read(request))
         return found
 
     return bind
+
+
+def _members(operation: Operation, head: HeadReader, members: Codec[Any]) -> Bind:
+    """The usual command: its arguments are members of a JSON body."""
+    limit, seconds = operation.body_limit, operation.timeout
+    decode, arguments = members.decode, msgspec.structs.asdict
+
+    async def read(request: Request) -> Found:
+        return arguments(decode(await json_body(request, limit, seconds) or b"{}"))
+
+    async def bind(request: Request, values: list[str]) -> Found:
+        try:
+            found = head(request, values)
+        except Invalid as invalid:
+            raise await _with_body(invalid, read(request)) from None
+        found.update(arguments(decode(await json_body(request, limit, seconds) or b"{}")))
+        return found
+
+    return bind
+
+
+async def _with_body(invalid: Invalid, body: Awaitable[Found]) -> Invalid:
+    """What is wrong in the head, and in the body too."""
+    try:
+        await body
+    except Invalid as more:
+        return Invalid(errors=(*invalid.errors, *more.errors))
+    return invalid
 
 
 def body_parameter(operation: Operation) -> Parameter | None:
@@ -73,10 +101,7 @@ def body_message(operation: Operation) -> Any:
 
 
 def body_reader(operation: Operation, blobs: Blobs, *, unknown: Any) -> BodyReader | None:
-    """What reads the body's part of the arguments; None where it has none, and then no body is looked at."""
-    message = body_message(operation)
-    if message is not None:
-        return _members(operation, codec(message, names=operation.names, unknown=unknown))
+    """What reads the parameter that is the whole body; None where there is none, and then no body is looked at."""
     parameter = body_parameter(operation)
     if parameter is None:
         return None
@@ -85,16 +110,6 @@ def body_reader(operation: Operation, blobs: Blobs, *, unknown: Any) -> BodyRead
     if is_file(parameter):
         return _file(operation, parameter, blobs)
     return _whole(operation, parameter, codec(parameter.type, names=operation.names, unknown=unknown))
-
-
-def _members(operation: Operation, members: Codec[Any]) -> BodyReader:
-    limit, seconds = operation.body_limit, operation.timeout
-    decode, arguments = members.decode, msgspec.structs.asdict
-
-    async def read(request: Request) -> Found:
-        return arguments(decode(await json_body(request, limit, seconds) or b"{}"))
-
-    return read
 
 
 def _whole(operation: Operation, parameter: Parameter, whole: Codec[Any]) -> BodyReader:

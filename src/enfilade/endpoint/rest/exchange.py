@@ -53,10 +53,10 @@ def exchange(
 
     async def answer(request: Request, values: list[str]) -> Response:
         fields = request.fields
-        call = Call(
-            operation, {}, clock, monotonic() + timeout,
-            address=request.address, credentials=fields.get(b"authorization", b"").decode("latin-1"),
-        )  # fmt: skip
+        call = Call(operation, {}, clock, monotonic() + timeout)
+        call.address = request.address
+        if (credentials := fields.get(b"authorization")) is not None:
+            call.credentials = credentials.decode("latin-1")
         traceparent = fields.get(b"traceparent")
         if traceparent is not None:
             attach(call, traceparent.decode("latin-1"), request.header(b"tracestate"))

@@ -43,7 +43,13 @@ def location(operation: Operation, prefix: str, readable: frozenset[str]) -> Lin
     if name is None:
         return None
     base = f"{prefix}{operation.path}/"
-    return lambda request, call, value: [line("location", base + quote(str(getattr(value, name)), safe=""))]
+
+    def locate(request: Request, call: Call, value: Any) -> list[Line]:
+        id = str(getattr(value, name))
+        plain = id.isascii() and id.replace("_", "").isalnum()  # ids are: what need not be quoted is not
+        return [(b"location", (base + (id if plain else quote(id, safe=""))).encode())]
+
+    return locate
 
 
 def lifecycle(operation: Operation) -> list[Line]:

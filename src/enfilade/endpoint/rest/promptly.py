@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Generator
+from types import coroutine
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Promptly(Generic[T]):
-    """`await Promptly(work, seconds)` is `await work`, or TimeoutError when it takes longer."""
-
-    __slots__ = ("_seconds", "_work")
-
-    def __init__(self, work: Coroutine[Any, Any, T], seconds: float) -> None:
-        self._work = work
-        self._seconds = seconds
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        try:
-            waits_for = self._work.send(None)
-        except StopIteration as done:
-            return done.value
-        return (yield from _timed(_Rest(self._work, waits_for), self._seconds).__await__())
+@coroutine
+def promptly(work: Coroutine[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
+    """`await promptly(work, seconds)` is `await work`, or TimeoutError when it takes longer."""
+    try:
+        waits_for = work.send(None)
+    except StopIteration as done:
+        return done.value
+    return (yield from _timed(_Rest(work, waits_for), seconds).__await__())
 
 
 async def _timed(rest: _Rest[T], seconds: float) -> T:
