@@ -45,7 +45,7 @@ class Call:
     key = ""
     """Idempotency key; `""` where the call may not be repeated."""
     keyed = 0
-    """How many keyed calls this one made: the next one's key is `key:keyed`."""
+    """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
     trace_state = ""
     span: Any = None
     """The open span, of the trace station's own type."""
@@ -131,7 +131,7 @@ class Call:
             made.trace_state = self.trace_state
         if self.key and operation.kind == "command":
             self.keyed += 1
-            made.key = f"{self.key}:{self.keyed}"
+            made.key = f"{self.key}:{self.operation.name}.{self.keyed}"
         return made
 
     def say(self, field: str, value: str) -> None:
