@@ -5,6 +5,7 @@ Where `[service.psp]` has `at = "https://psp.example"`, the row of each operatio
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
@@ -49,13 +50,19 @@ def _asks(operation: Operation, base: str, http: Http) -> Handler:
         if content:
             sent["content-type"] = "application/json"
         if call.key:
-            sent["idempotency-key"] = f'"{call.key}"'
+            sent["idempotency-key"] = f'"{_key(call)}"'
         got = await http.request(operation.method, url(arguments), content=content, headers=sent)
         if got.status >= 300:
             raise _refusal(operation, got)
         return answer(got.content)
 
     return ask
+
+
+def _key(call: Call) -> str:
+    """The key for the other side, where all our callers are one client: two of them may have thought of the same."""
+    subject = call.caller.subject if call.caller else ""
+    return hashlib.sha256("\n".join((call.peer, call.tenant, subject, call.key)).encode()).hexdigest()[:32]
 
 
 def _url(operation: Operation, base: str) -> Callable[[Mapping[str, Any]], str]:
