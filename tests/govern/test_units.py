@@ -134,3 +134,31 @@ def test_units_of_work_that_join_are_one(program):
     program.method("@atomic\nasync def _first(self, row: OrderRow) -> None:\n    await self.orders.put(row)")
 
     assert program.found() == []
+
+
+def test_a_unit_of_work_that_only_reads_is_no_commit(program):
+    program.edit(
+        "orders/service.py",
+        "        return await self._record(row)",
+        "        await self._see()\n        return await self._record(row)",
+    )
+    program.method("@atomic\nasync def _see(self) -> int:\n    return await self.orders.count()")
+
+    assert program.found() == []
+
+
+def test_a_query_that_writes_is_found(program):
+    program.edit(
+        "orders/service.py", "        row = await self.orders.get(id)\n", "        row = await self._touch(id)\n"
+    )
+    program.method("""
+@atomic
+async def _touch(self, id: str) -> OrderRow | None:
+    row = await self.orders.get(id)
+    return row and await self.orders.put(row)
+""")
+
+    finding = program.finding()
+
+    assert (finding.rule, finding.where) == ("write-in-query", program.at("orders/service.py", "self.orders.put(row)"))
+    assert "(order -> _touch)" in finding.what

@@ -21,7 +21,10 @@ def export() -> None:
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write; else it is printed."
 )
 def openapi(app: str | None, output: Path | None) -> None:
-    """The OpenAPI 3.1 document of an app: what it serves at /openapi.json."""
+    """Print the OpenAPI 3.1 document of an app.
+
+    It is what the app serves at /openapi.json.
+    """
     from enfilade.contract.read import read
     from enfilade.endpoint.rest import Rest
     from enfilade.endpoint.rest.openapi import describe, encoded

@@ -57,6 +57,8 @@ def _find() -> tuple[str, Path]:
     here = Path.cwd()
     if (named := _named(here / "pyproject.toml")) is not None:
         return named, here / "src" if (here / "src" / named.split(":")[0].split(".")[0]).exists() else here
+    if _makes_an_app(here / "app.py") and f"from {here.name}." in (here / "app.py").read_text("utf-8"):
+        return f"{here.name}.app:app", here.parent  # the working folder is itself the package
     found: list[tuple[str, Path]] = []
     for folder in (here, here / "src"):
         candidates = [folder / "app.py", *sorted(folder.glob("*/app.py"))]

@@ -18,7 +18,7 @@ from enfilade.govern.program import Service, service_of
 from enfilade.govern.rows import row_fields
 from enfilade.govern.source import Exemption, Sources
 from enfilade.govern.sql import statements
-from enfilade.govern.units import foreign, loose_writes
+from enfilade.govern.units import foreign, loose_writes, written_in_queries
 from enfilade.govern.wiring import Read, implementation, injection, read_app
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Severity: TypeAlias = Literal["error", "warning"]
 WARNINGS: Final = frozenset(("forgotten-owner", "forgotten-rate", "exemption"))
 """Rules that may be wrong about what was meant; all others are errors."""
 _RULES: Final[tuple[Callable[[Service], Iterable[Finding]], ...]] = (
-    undeclared, row_fields, foreign, loose_writes, second_commits, forgotten_owner, forgotten_rate,
+    undeclared, row_fields, foreign, loose_writes, written_in_queries, second_commits, forgotten_owner, forgotten_rate,
 )  # fmt: skip
 
 

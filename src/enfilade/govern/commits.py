@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from enfilade.errors import Finding
 from enfilade.govern.program import Function, Service
+from enfilade.govern.units import writes
 
 
 def second_commits(service: Service) -> Iterator[Finding]:
@@ -45,6 +46,8 @@ class _Entry:
         called = self._service.called(function, node)
         if called is None or not called.atomic:
             return count if called is None else self.through(called, count)
+        if not writes(self._service, called):
+            return count
         if count:
             where = function.source.where(node)
             what = (

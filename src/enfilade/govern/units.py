@@ -14,7 +14,7 @@ from typing import Any, get_origin
 from enfilade.clock import Clock
 from enfilade.errors import Finding
 from enfilade.govern.infer import Types
-from enfilade.govern.program import Service
+from enfilade.govern.program import Function, Service
 from enfilade.govern.reach import operation_of, reached
 from enfilade.identity import Passwords
 from enfilade.outbound import Http
@@ -44,17 +44,37 @@ def foreign(service: Service) -> Iterator[Finding]:
 
 def loose_writes(service: Service) -> Iterator[Finding]:
     """What is written and belongs to no unit of work."""
+    queries = [method for operation, method in service.operations if operation.kind == "query"]
     for entry in service.entries:
-        if entry.atomic:
+        if entry.atomic or entry in queries:
             continue
         for types, call, chain in reached(service, entry, lambda called: not called.atomic):
-            if (what := _write(types, call)) is not None:
+            if (what := write_of(types, call)) is not None:
                 yield Finding(
                     types.function.source.where(call),
                     f"{what} outside of @atomic ({' -> '.join(chain)}).",
                     f"Put it in a method of its own with @atomic above it, or write @atomic above {chain[-1]}.",
                     "write-outside-atomic",
                 )
+
+
+def written_in_queries(service: Service) -> Iterator[Finding]:
+    """What a query writes, inside a unit of work or not."""
+    for operation, method in service.operations:
+        if operation.kind == "query":
+            for types, call, chain in reached(service, method, lambda _: True):
+                if (what := write_of(types, call)) is not None:
+                    yield Finding(
+                        types.function.source.where(call),
+                        f"{what} in a query ({' -> '.join(chain)}): it may be asked again, and of a copy.",
+                        f"Make {operation.name} a @command, or leave the writing to one.",
+                        "write-in-query",
+                    )
+
+
+def writes(service: Service, method: Function) -> bool:
+    """Whether a method writes anything, itself or by what it calls."""
+    return any(write_of(types, call) is not None for types, call, _ in reached(service, method, lambda _: True))
 
 
 def _foreign(types: Types, call: ast.Call) -> str | None:
@@ -81,7 +101,8 @@ def _is_a(kind: Any, kinds: tuple[type, ...]) -> bool:
     return isinstance(kind, type) and any(one in kind.__mro__ for one in kinds)
 
 
-def _write(types: Types, call: ast.Call) -> str | None:
+def write_of(types: Types, call: ast.Call) -> str | None:
+    """What a call writes; None where it does not."""
     if not isinstance(call.func, ast.Attribute):
         return None
     owner = types.of(call.func.value)
