@@ -212,6 +212,8 @@ async def test_a_page_that_cannot_be_is_invalid(shop) -> None:
 async def test_declared_headers_are_arguments(shop) -> None:
     got = await given(shop, "GET", "/greeting", headers={"Accept-Language": "de", "X-Flags": "1, 2"})
     assert got == {"accept_language": "de", "x_flags": (1, 2)}
+    none = await given(shop, "GET", "/greeting", headers={"Accept-Language": "", "X-Flags": ""})
+    assert none == {"accept_language": "", "x_flags": ()}
 
     assert await refused(shop_again(shop), "GET", "/greeting", headers={"X-Flags": "a"}) == [
         ("Accept-Language", ""),

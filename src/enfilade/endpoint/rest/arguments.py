@@ -120,7 +120,7 @@ def _header_reader(parameter: Parameter) -> Reader:
             take(None, found, wrong)
             return
         text = value.decode("latin-1").strip()
-        take([part.strip() for part in text.split(",")] if several else [text], found, wrong)
+        take([part.strip() for part in text.split(",") if part.strip()] if several else [text], found, wrong)
 
     return read
 

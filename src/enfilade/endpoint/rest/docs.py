@@ -98,7 +98,7 @@ def _parameter(one: Schema) -> str:
 def _content(content: Schema) -> Iterator[str]:
     for media_type, said in content.items():
         schema: Schema = said["schema"]
-        kind = f"stream of {_type(schema['x-enfilade-item'])}" if "x-enfilade-item" in schema else _type(schema)
+        kind = _type(schema)
         yield f'<tr><td class="dim">{escape(media_type)}</td><td>{kind}</td></tr>'
 
 
@@ -127,6 +127,8 @@ def _type(one: Schema) -> str:
     """A schema in a few words, messages as links."""
     if not one:
         return "anything"
+    if "x-enfilade-item" in one:
+        return f"stream of {_type(one['x-enfilade-item'])}"
     if "$ref" in one:
         name = escape(one["$ref"].removeprefix(REF))
         return f'<a href="#message-{name}">{name}</a>'
@@ -137,6 +139,10 @@ def _type(one: Schema) -> str:
         return f"<code>{escape(str(one['const']))}</code>"
     if "enum" in one:
         return " or ".join(f"<code>{escape(str(each))}</code>" for each in one["enum"])
+    return _shape(one)
+
+
+def _shape(one: Schema) -> str:
     kind = one.get("type", "anything")
     if kind == "array":
         inner = f"array of {_type(one['items'])}" if one.get("items") else "array"

@@ -6,7 +6,7 @@ This is the way of every request; all that can be decided before one comes is de
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from enfilade.call import Call
 from enfilade.contract.blob import Blob
@@ -22,27 +22,13 @@ from enfilade.endpoint.rest.reply import replier
 from enfilade.endpoint.rest.routes import Exchange
 from enfilade.endpoint.rest.text import idempotency_key
 from enfilade.endpoint.site import Site
-from enfilade.errors import (
-    Forbidden,
-    NotAcceptable,
-    Overloaded,
-    PreconditionFailed,
-    Stale,
-    TooManyRequests,
-    Unauthenticated,
-)
-
-_BEFORE_SERVICE: Final = (Unauthenticated, Forbidden, TooManyRequests, Overloaded)
-"""What the guard refuses with: the service has not run."""
-_REFUSED: Final = "refused"
-
+from enfilade.errors import NotAcceptable, Overloaded, PreconditionFailed, Stale
 
 def exchange(
     operation: Operation, site: Site, problems: Problems, *, unknown: Any, gzip: bool, links: tuple[Links, ...]
 ) -> Exchange:
     """The exchange of an operation, ready for any number of requests at once."""
     handler = site.handlers[operation.id]
-    unbound = site.recorder.station(operation, _refuse)
     bind = binder(operation, site.blobs, unknown=unknown)
     reply = replier(operation, gzip=gzip, links=links) if operation.style in ("value", "page", "nothing") else None
     send = file_replier(operation, site.blobs) if operation.style == "blob" else stream_replier(operation, problems)
@@ -60,16 +46,17 @@ def exchange(
         traceparent = fields.get(b"traceparent")
         if traceparent is not None:
             attach(call, traceparent.decode("latin-1"), request.header(b"tracestate"))
-        try:
+
+        async def read() -> dict[str, Any]:
             enter(fields, call)
-            call.arguments = await bind(request, values)
-        except Exception as error:
-            return problems.answer(await _recorded(unbound, call, error), request, call)
+            return await bind(request, values)
+
+        call.read = read
         try:
             result = await handler(call)
             return reply(request, call, result) if reply is not None else await send(request, call, result)
         except Exception as error:
-            if isinstance(error, _BEFORE_SERVICE):
+            if isinstance(error, Overloaded):
                 await _drop_files(site, call)
             if versioned and isinstance(error, Stale):
                 return problems.answer(PreconditionFailed(detail=error.detail), request, call)
@@ -102,20 +89,6 @@ def offers_of(operation: Operation) -> tuple[str, ...]:
     if operation.style in ("stream", "bytes"):
         return stream_offers(operation)
     return () if operation.style in ("blob", "nothing") else ("application/json",)
-
-
-async def _refuse(call: Call) -> Any:
-    raise call.arguments[_REFUSED]
-
-
-async def _recorded(unbound: Any, call: Call, error: Exception) -> Exception:
-    """A request that does not become a call has its span all the same, and is counted with the others."""
-    call.arguments = {_REFUSED: error}
-    try:
-        await unbound(call)
-    except Exception as same:
-        return same
-    return error
 
 
 async def _drop_files(site: Site, call: Call) -> None:

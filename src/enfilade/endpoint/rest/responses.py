@@ -6,7 +6,7 @@ from typing import Any
 
 from enfilade.contract.need import anyone, signed_in
 from enfilade.contract.operation import Operation
-from enfilade.endpoint.rest.events import stream_offers
+from enfilade.endpoint.rest.events import EVENTS, LINES
 from enfilade.endpoint.rest.problems import Bug, NoAnswer, NoRoom, TimeOver
 from enfilade.endpoint.rest.schemas import REF, Schema, Schemas
 from enfilade.errors import (
@@ -77,8 +77,7 @@ def _good(operation: Operation, schemas: Schemas) -> Schema:
 
     schema = schemas.of(result_type(operation), operation.names)
     if operation.style == "stream":
-        text: Schema = {"type": "string", "x-enfilade-item": schema}
-        return {**made, "content": {offer: {"schema": text} for offer in stream_offers(operation)}}
+        return {**made, "content": {EVENTS: {"schema": _event(schema)}, LINES: {"schema": _line(schema)}}}
     if operation.returns:
         schema = {
             "type": "object",
@@ -87,6 +86,22 @@ def _good(operation: Operation, schemas: Schemas) -> Schema:
             "additionalProperties": False,
         }
     return {**made, "content": {"application/json": {"schema": schema}}}
+
+
+def _event(item: Schema) -> Schema:
+    """One of the events that an answer of type text/event-stream has."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": item}
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "properties": {"data": data, "event": text, "id": text},
+        "required": ["data"],
+        "x-enfilade-item": item,
+    }
+
+
+def _line(item: Schema) -> Schema:
+    return {"type": "string", "x-enfilade-item": item}
 
 
 def _headers(operation: Operation) -> Schema:

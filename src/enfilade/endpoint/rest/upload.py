@@ -27,7 +27,7 @@ async def upload(request: Request, blobs: Blobs, parameter: Parameter, limit: in
         return await _from_form(request, blobs, parameter, limit, said.get("boundary", ""))
     body = pieces(request, limit)
     first = await anext(body, b"")
-    if not first:
+    if not first and not kind:  # an empty body that says its type is an empty file
         if parameter.required:
             raise Invalid(errors=(FieldError(pointer="", detail="A file is required: send it as the body."),))
         return None
