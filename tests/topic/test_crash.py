@@ -1,0 +1,143 @@
+"""The process dies before or after each single thing that a store does; whatever was stored is heard once, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from enfilade.contract.message import Event
+from enfilade.store import Key, Row, Store, Table, atomic
+from enfilade.topic import Topic, every, on
+
+
+class Counted(Event, key="name"):
+    name: str
+    number: int
+
+
+class SourceRow(Row):
+    name: Key[str]
+    last: int
+
+
+class SeenRow(Row):
+    name: Key[str]
+    last: int
+
+
+class TickRow(Row):
+    id: Key[str]
+    count: int
+
+
+class Source:
+    """Counts up, and says so."""
+
+    def __init__(self, store: Store) -> None:
+        self.rows: Table[SourceRow] = store.table(SourceRow)
+        self.counted = Topic(Counted, "source")
+
+    @atomic
+    async def count(self, name: str) -> None:
+        row = await self.rows.get(name, lock=True)
+        number = row.last + 1 if row else 1
+        await self.rows.put(SourceRow(name=name, last=number))
+        await self.counted.publish(Counted(name=name, number=number))
+
+
+class Target:
+    """Counts after; a number that comes twice or out of turn is an error that ends in the dead letters."""
+
+    def __init__(self, store: Store) -> None:
+        self.rows: Table[SeenRow] = store.table(SeenRow)
+        self.ticks: Table[TickRow] = store.table(TickRow)
+
+    @on(Counted)
+    async def follow(self, event: Counted) -> None:
+        await self._follow(event)
+
+    @atomic
+    async def _follow(self, event: Counted) -> None:
+        row = await self.rows.get(event.name, lock=True)
+        last = row.last if row else 0
+        assert event.number == last + 1, f"{event.number} after {last}"
+        await self.rows.put(SeenRow(name=event.name, last=event.number))
+
+    @every("1h")
+    @atomic
+    async def tick(self) -> None:
+        row = await self.ticks.get("t")
+        await self.ticks.put(TickRow(id="t", count=row.count + 1 if row else 1))
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+class Fate:
+    """Lets so many things happen, and then nothing any more."""
+
+    def __init__(self, things: int, after: bool) -> None:
+        self.left = things
+        self.after = after
+        """Die when the thing is done and before anybody is told, or before it."""
+
+    async def pass_(self, thing: Callable[[], Awaitable[Any]]) -> Any:
+        self.left -= 1
+        if self.left < 0 or (self.left == 0 and not self.after):
+            raise Died
+        done = await thing()
+        if self.left == 0:
+            raise Died
+        return done
+
+
+class Mortal:
+    """An engine, or a session of one, that dies by fate."""
+
+    def __init__(self, inner: Any, fate: Fate) -> None:
+        self._inner = inner
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "session":
+            return lambda **options: Mortal(found(**options), self._fate)
+        if name in ("read", "write", "run", "commit"):
+            return lambda *args, **options: self._fate.pass_(lambda: found(*args, **options))
+        return found
+
+
+async def work(world: Any, source: Source) -> None:
+    for name in ("a", "b", "a"):
+        await world.call("source", source.count, name)
+    await world.settle()
+    await world.settle(3600)
+    await world.call("source", source.count, "a")
+    await world.settle()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("things", range(1, 60))
+async def test_nothing_is_lost_doubled_or_turned_around(world: Any, things: int, after: bool) -> None:
+    joined = (("source", Source), ("target", Target))
+    source, _ = await world.restart(*joined)
+    fate = Fate(things, after)
+    for store in world.stores.values():
+        store.home.engine = Mortal(store.home.engine, fate)
+    with suppress(Died):
+        await work(world, source)
+    source, target = await world.restart(*joined)
+    for _ in range(4):
+        await world.settle(60)
+
+    said = {row.name: row.last for row in await source.rows.find()}
+    heard = {row.name: row.last for row in await target.rows.find()}
+    ticks = await target.ticks.get("t")
+    assert heard == said
+    assert (ticks.count if ticks else 0) == (1 if world.clock.monotonic() >= 3600 else 0)
+    assert await world.stores["target"].inbox.dead() == ()
+    assert await world.stores["source"].outbox.pending() == await world.stores["target"].inbox.pending() == 0
