@@ -58,6 +58,11 @@ def refused(kind: Any, data: bytes | dict[str, Any], **options: Any) -> dict[str
     return {error.pointer: error.detail for error in invalid.value.errors}
 
 
+def tree(levels: int) -> bytes:
+    """A message as many times in itself, each two levels of JSON."""
+    return b'{"name":"a","below":[' * levels + b"]}" * levels
+
+
 @pytest.mark.parametrize("unknown", ["refuse", "ignore"])
 @pytest.mark.parametrize("names", ["snake", "camel"])
 @pytest.mark.parametrize("kind", [Item, Order, Tree, Page[datetime]])
@@ -81,10 +86,14 @@ def test_what_is_no_json_is_malformed_or_invalid_and_never_a_bug(
     assert str(error.value)
 
 
-@pytest.mark.parametrize("data", [b"[" * 10_000, b'{"name":"a","below":[' * 10_000])
+@pytest.mark.parametrize("data", [b"[" * 10_000, b'{"name":"a","below":[' * 10_000, tree(200), tree(65)])
 def test_a_body_that_is_nested_too_deep_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed, match="nested too deep"):
         codec(Tree).decode(data)
+
+
+def test_a_message_may_stand_in_itself_as_deep_as_people_write() -> None:
+    assert codec(Tree).encode(codec(Tree).decode(tree(64))) == tree(64)
 
 
 @pytest.mark.parametrize("unknown", ["refuse", "ignore"])

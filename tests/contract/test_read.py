@@ -69,6 +69,9 @@ class Edit(Message):
     note: Maybe[str | None] = UNSET
 
 
+NOTHING = Edit()
+
+
 class Unsellable(Problem, status=422):
     """The catalog does not sell what was ordered."""
 
@@ -106,7 +109,7 @@ class Orders(Protocol):
     def watch(self, since: Maybe[datetime] = UNSET) -> Stream[Order]: ...
 
     @command("PATCH /orders/{id}")
-    async def edit(self, id: Key[str], edit: Body[Edit], version: Version, silent: bool = False) -> None: ...
+    async def edit(self, id: Key[str], version: Version, edit: Body[Edit] = NOTHING, silent: bool = False) -> None: ...
 
     @command("PUT /orders/{id}/scan")
     async def scan(self, id: str, image: Blob, pages: int = 1) -> None: ...
@@ -128,6 +131,11 @@ class Orders(Protocol):
 
     @command(idempotent=True, needs=peers)
     async def close_month(self, month: date) -> None: ...
+
+    @command("POST /orders/import")
+    async def take_over(
+        self, order: Body[Edit] | None = None, trace: Header[str] | None = None, version: Version | None = None
+    ) -> int: ...
 
 
 @contract(needs=anyone, names="camel")
@@ -192,6 +200,7 @@ def test_the_docstring_is_summary_and_description_and_the_name_stands_in_for_it(
         ("bulk", {"rows": ("body", "rows")}),
         ("search", {"words": ("member", "words"), "card": ("member", "card"), "at": ("query", "at")}),
         ("drop", {"id": ("path", "id"), "reason": ("query", "reason")}),
+        ("take_over", {"order": ("body", "order"), "trace": ("header", "Trace"), "version": ("if-match", "If-Match")}),
         ("close_month", {"month": ("member", "month")}),
     ],
 )  # fmt: skip
@@ -216,6 +225,7 @@ def test_names_are_camel_case_outside_of_the_path_where_the_contract_says_so() -
         ("watch", "stream", Order, 200),
         ("edit", "nothing", type(None), 204),
         ("scanned", "blob", Blob, 200),
+        ("take_over", "value", int, 200),
         ("raw", "bytes", bytes, 200),
         ("search", "value", Slice[Order], 200),
     ],
@@ -255,6 +265,7 @@ def test_defaults_are_known_by_their_python_names() -> None:
 def test_marks_of_parameters_are_known() -> None:
     assert [one.name for one in operation("search").parameters if one.sensitive] == ["card"]
     assert [one.name for one in operation("edit").parameters if one.key] == ["id"]
+    assert [one.type for one in operation("place").parameters] == [str, Quantity, Header[str]]
 
 
 def test_the_request_message_has_all_parameters_by_their_wire_names() -> None:

@@ -19,9 +19,9 @@ from typing_extensions import TypeForm
 
 from enfilade.contract.check import PLAIN, Unknown, told, wrong_places
 from enfilade.contract.declare import Names
-from enfilade.contract.doubles import BACKSLASH, COLON, names_of, refuse_doubles
+from enfilade.contract.refuse import BACKSLASH, COLON, TOO_DEEP, names_of, refuse_deep, refuse_doubles
 from enfilade.contract.rewrite import Unfit, dumper, fits, loader
-from enfilade.contract.shape import Shape, shape
+from enfilade.contract.shape import Shape, is_recursive, shape
 from enfilade.errors import FieldError, Invalid, Malformed
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class Codec(Generic[T]):
 
     __slots__ = (
         "_decoder",
+        "_deep",
         "_dump",
         "_fixed",
         "_load",
@@ -62,9 +63,13 @@ class Codec(Generic[T]):
         self.unknown: Unknown = unknown
         self._decoder = msgspec.json.Decoder(found.type)
         self._unpacker = msgspec.msgpack.Decoder(found.type)
-        self._load = loader(found, names, ignore=False)
-        self._prune = loader(found, names, ignore=True) if unknown == "ignore" else None
-        self._unpruned = loader(found, None, ignore=True) if unknown == "ignore" else None
+        ignore = unknown == "ignore"
+        plain = loader(found, names, ignore=False) is None
+        load = loader(found, names, ignore=ignore)
+        self._load = None if plain else load
+        self._prune = load if plain else None
+        self._unpruned = loader(found, None, ignore=True) if ignore else None
+        self._deep = is_recursive(found)
         self._fixed, self._more = names_of(found)
         self._dump = dump = dumper(found, names)
         self.encode: Callable[[T], bytes] = _write if dump is None else lambda value: _write(dump(value))
@@ -78,11 +83,11 @@ class Codec(Generic[T]):
             if self._load is None:
                 value = self._decoder.decode(data)
                 least = self._fixed if self._more is None else self._fixed + self._more(value)
-                if BACKSLASH in data or data.count(COLON) != least:
-                    refuse_doubles(data, _read(data))
+                if self._deep or BACKSLASH in data or data.count(COLON) != least:
+                    self._look_at(data, _read(data))
                 return value
             raw = _read(data)
-            refuse_doubles(data, raw)
+            self._look_at(data, raw)
             return msgspec.convert(self._load(raw), self.type, str_keys=True)
         except (Unfit, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._again(data, error)
@@ -123,11 +128,17 @@ class Codec(Generic[T]):
         except msgspec.ValidationError as error:
             raise Invalid(errors=(FieldError(pointer="", detail=told(error)),)) from None
 
+    def _look_at(self, data: bytes, raw: Any) -> None:
+        """Refuses what msgspec lets pass."""
+        refuse_doubles(data, raw)
+        if self._deep:
+            refuse_deep(raw)
+
     def _again(self, data: bytes, error: Exception) -> T:
         """Second look at what did not decode: without the unknown, or for every place that is wrong."""
         try:
             raw = _read(data)
-            refuse_doubles(data, raw)
+            self._look_at(data, raw)
             if self._prune is not None:
                 try:
                     return msgspec.convert(self._prune(raw), self.type, str_keys=True)
@@ -135,7 +146,7 @@ class Codec(Generic[T]):
                     pass
             errors = wrong_places(raw, self.shape, self.names, self.unknown)
         except RecursionError:
-            raise Malformed(detail="The body is nested too deep.") from None
+            raise Malformed(detail=TOO_DEEP) from None
         except UnicodeDecodeError:
             raise Malformed(detail="The body is not UTF-8.") from None
         except msgspec.MsgspecError as malformed:

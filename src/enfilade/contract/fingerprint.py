@@ -98,7 +98,8 @@ def _value(default: Any) -> str:
 def _sorted(value: Any) -> Any:
     """The value with its sets in an order; names of objects get theirs when they are written."""
     if isinstance(value, msgspec.Struct):
-        return {name: _sorted(getattr(value, name)) for name in value.__struct_fields__}
+        said = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: _sorted(one) for name, one in said.items() if one is not msgspec.UNSET}
     if isinstance(value, tuple | frozenset):
         items = [_sorted(item) for item in cast("tuple[Any, ...]", value)]
         return sorted(items, key=_encode) if isinstance(value, frozenset) else items

@@ -21,7 +21,7 @@ from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.place import Findings, summary_of, where_is
 from enfilade.contract.promise import check_promises
 from enfilade.contract.route import Route, parse_route
-from enfilade.contract.shape import camel
+from enfilade.contract.shape import camel, shape
 from enfilade.contract.signature import Signature, is_stream, read_signature, resolve, shape_of
 from enfilade.errors import Finding, Problem, StartError, kebab
 
@@ -273,7 +273,7 @@ def _request(reading: _Reading, name: str, signature: Signature) -> type[msgspec
     title = "".join(word.capitalize() for word in re.split(r"[-_]+", f"{reading.service}_{name}"))
     return msgspec.defstruct(
         f"{title}Request",
-        [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in taken],
+        [(one.name, shape(one.type).type, *(() if one.required else (one.default,))) for one in taken],
         module=reading.cls.__module__,
         frozen=True,
         kw_only=True,

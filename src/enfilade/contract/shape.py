@@ -163,6 +163,23 @@ def walk_owned(root: Shape) -> list[tuple[type | None, str, str, Shape]]:
     return found
 
 
+def is_recursive(root: Shape) -> bool:
+    """Whether a message stands within itself, so that its values may be as deep as they like."""
+    done: set[int] = set()
+
+    def meets(one: Shape, within: frozenset[int]) -> bool:
+        if one.struct is None:
+            return any(meets(part, within) for part in one.parts)
+        own = id(one.struct)
+        if own in within or own in done:
+            return own in within
+        found = any(meets(field.shape, within | {own}) for field in one.struct.fields)
+        done.add(own)
+        return found
+
+    return meets(root, frozenset())
+
+
 def camel(name: str) -> str:
     """`created_at` as `createdAt`."""
     first, *rest = name.strip("_").split("_")
@@ -243,9 +260,9 @@ class _Reader:
             only.maybe = maybe
             only.type = only.type | msgspec.UnsetType
             return only
-        return Shape(
-            kind="union", type=type_ | msgspec.UnsetType if maybe else type_, parts=options, maybe=maybe
-        )  # fmt: skip
+        made = Shape(kind="union", type=type_ | msgspec.UnsetType if maybe else type_, parts=options, maybe=maybe)
+        made.marks = tuple(mark for option in options for mark in option.marks)  # Header[str] | None is a header
+        return made
 
     def _message(self, annotation: Any, cls: Any, args: tuple[Any, ...]) -> Shape:
         if args:

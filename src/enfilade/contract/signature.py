@@ -15,7 +15,7 @@ import msgspec
 
 from enfilade.contract.blob import Blob
 from enfilade.contract.declare import Names
-from enfilade.contract.marks import Mark, marks_of
+from enfilade.contract.marks import Mark, has_mark
 from enfilade.contract.operation import REQUIRED, Parameter, Place, Style
 from enfilade.contract.page import Offset, Page, Paging
 from enfilade.contract.place import Findings, where_is
@@ -136,9 +136,8 @@ def _placed(
 
 
 def _is_body(annotation: Any) -> bool:
-    if any(mark.name == "body" for mark in marks_of(annotation)) or is_stream(annotation):
-        return True
-    return Blob in (annotation, *get_args(annotation))
+    options = (annotation, *get_args(annotation))
+    return is_stream(annotation) or Blob in options or any(has_mark(option, "body") for option in options)
 
 
 def _parameter(
@@ -161,7 +160,7 @@ def _parameter(
     return Parameter(
         name=one.name,
         wire=_wire(one.name, place, marks, names),
-        type=found.type,
+        type=annotation,
         default=default,
         place=place,
         sensitive="sensitive" in marks,
@@ -258,17 +257,15 @@ def _result(method: Callable[..., Any], annotation: Any, findings: Findings) -> 
         item = (get_args(annotation) or (Any,))[0]
         if item is bytes:
             return bytes, "bytes"
-        found = shape_of("the result", item, findings, maybe=False)
-        return (found.type if found else item), "stream"
+        shape_of("the result", item, findings, maybe=False)
+        return item, "stream"
     if not waits:
         findings.add("async", "the method is not async", f"write `async def {method.__name__}`")
     if annotation is None or annotation is NoneType:
         return NoneType, "nothing"
     found = shape_of("the result", annotation, findings, maybe=False)
-    if found is None:
-        return annotation, "value"
     if annotation is Blob:
         return Blob, "blob"
-    if found.struct is not None and found.struct.cls is Page:
-        return get_args(found.type)[0], "page"
-    return found.type, "value"
+    if found is not None and get_origin(annotation) is Page:
+        return get_args(annotation)[0], "page"
+    return annotation, "value"

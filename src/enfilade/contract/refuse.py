@@ -1,9 +1,9 @@
-"""Names that stand twice in one JSON object: refused, and found without reading the text twice where that can be.
+"""What JSON lets pass and we refuse: names that stand twice in one object, NUL in text, boundless depth.
 
-The colons of a JSON text are at least its names. A value tells how many different names its text must have had (those
-of required fields, of fields that are not at their default, of a map's keys). Where the two numbers are equal, no name
-stood twice. Where they are not, a colon was in some text, a default was sent, or a name did stand twice: then the text
-is looked at again.
+Doubles are found without reading a text twice where that can be. The colons of a JSON text are at least its names. A
+value tells how many different names its text must have had (those of required fields, of fields that are not at their
+default, of a map's keys). Where the two numbers are equal, no name stood twice. Where they are not, a colon was in some
+text, a default was sent, or a name did stand twice: then the text is looked at again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -22,6 +22,10 @@ Count: TypeAlias = Callable[[Any], int]
 
 BACKSLASH, COLON = 92, 58
 """As numbers: bytes are searched for a number faster than for a text."""
+
+MOST_DEEP = 128
+"""Levels of JSON, for messages that stand within themselves; all others are as deep as they are declared."""
+TOO_DEEP = "The body is nested too deep."
 
 _write = msgspec.json.Encoder().encode
 
@@ -38,6 +42,21 @@ def refuse_doubles(data: bytes, raw: Any) -> None:
     elif b"\\u0000" in data and b"\\u0000" in _write(raw).replace(rb"\\", b""):
         raise Invalid(errors=(FieldError(pointer="", detail="Text cannot contain the character U+0000."),))
     json.loads(data, object_pairs_hook=_pairs, parse_int=str, parse_float=str)  # numbers are of no interest here
+
+
+def refuse_deep(raw: Any) -> None:
+    """Raises Malformed for what is nested deeper than anyone writes, and than we may be able to write again."""
+    level: list[Any] = [raw]
+    for _ in range(MOST_DEEP):
+        level = [
+            below
+            for one in level
+            if isinstance(one, dict | list)
+            for below in (cast("dict[str, Any]", one).values() if isinstance(one, dict) else cast("list[Any]", one))
+        ]
+        if not level:
+            return
+    raise Malformed(detail=TOO_DEEP)
 
 
 def names_of(shape: Shape) -> tuple[int, Count | None]:
