@@ -21,6 +21,7 @@ from enfilade.config import Config, load
 from enfilade.endpoint import rest
 from enfilade.endpoint.asgi import serve_http
 from enfilade.endpoint.local import through_codec
+from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
 from enfilade.running import Running, Tools
@@ -40,6 +41,7 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station, ...]:
         *users,  # the app's own stations
         guard.needs(tools.may_call),  # may he
         tools.meters.station,  # how often
+        reading,  # now his request is read, and not before
         guard.deadline(),  # how long
         tools.bulkhead.station,  # how many at once
         guard.idempotency(),  # again, or for the first time

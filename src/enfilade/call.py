@@ -32,10 +32,18 @@ class Principal(Message):
     issuer: str = ""
 
 
-class Call:
+class _Facts:
+    """What every call has: in slots, because one is made for each call."""
+
+    __slots__ = (
+        "arguments", "caller", "clock", "deadline", "operation", "peer", "span_id", "tenant", "trace_id",
+    )  # fmt: skip
+
+
+class Call(_Facts):
     """One call on its way. `current()` gives the one that is being served.
 
-    Made once per call on the hot path: what most calls do not use stands on the class until it is set.
+    What most calls do not use stands on the class until it is set.
     """
 
     address = ""
@@ -61,6 +69,8 @@ class Call:
     """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
     watched = False
     """Somebody who waits for it ends it when its time is over."""
+    read: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    """Reads the arguments of a call that came over a wire, once it may be served; see `endpoint/reading.py`."""
     reply_fields: dict[str, str] | None = None
     """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
 
@@ -121,10 +131,16 @@ class Call:
 
     def child(self, operation: Operation, arguments: dict[str, Any]) -> Call:
         """The call that this one makes to another service: same person, tenant and trace, and no more time."""
-        made = Call(
-            operation, arguments, self.clock, self.deadline, caller=self.caller, tenant=self.tenant,
-            peer=self.operation.service, trace_id=self.trace_id, span_id=self.span_id,
-        )  # fmt: skip
+        made = _new(Call)
+        made.operation = operation
+        made.arguments = arguments
+        made.clock = self.clock
+        made.deadline = self.deadline
+        made.caller = self.caller
+        made.tenant = self.tenant
+        made.peer = self.operation.service
+        made.trace_id = self.trace_id
+        made.span_id = self.span_id
         if self.watched:
             made.watched = True
         if self.trace_state:
@@ -140,6 +156,8 @@ class Call:
             self.reply_fields = {}
         self.reply_fields[field] = value
 
+
+_new = Call.__new__  # without the constructor, whose keywords cost as much as all the rest of a child
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Station: TypeAlias = Callable[[Operation, Handler], Handler]

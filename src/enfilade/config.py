@@ -24,7 +24,7 @@ import msgspec
 
 from enfilade.contract.message import Message
 from enfilade.errors import Finding, StartError
-from enfilade.identity.verify import Issuer
+from enfilade.identity import Issuer
 
 S = TypeVar("S", bound="Settings")
 

@@ -224,6 +224,7 @@ class Running:
             issuers.append(issuer.issuer)
             self.tokens = Tokens(issuer, self.clock)
         self.verifier = Verifier(issuers, self.clock)
+        self.passwords = Passwords(self.clock)
 
     def _singles(self, placed: Placed) -> Mapping[type, Callable[[Any], Any]]:
         """What the platform gives to one service, by type."""
@@ -236,7 +237,7 @@ class Running:
             Http: lambda kind: self._closing(kind(self.recorder)),
             Threads: lambda kind: self._closing(kind(self.config.threads)),
             Processes: lambda kind: self._closing(kind(self.config.processes)),
-            Passwords: lambda kind: kind(),
+            Passwords: lambda _: self.passwords,
             Blobs: lambda _: blobs,
             Clock: lambda _: self.clock,
         }

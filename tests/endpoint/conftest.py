@@ -17,6 +17,7 @@ from enfilade.contract.operation import Operation
 from enfilade.contract.read import read
 from enfilade.endpoint import rest
 from enfilade.endpoint.asgi import serve_http
+from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import NotFound
 from enfilade.trace.recorder import Recorder
@@ -70,7 +71,7 @@ class Stage:
     def site(self, services: dict[type, Any]) -> Site:
         contracts = tuple(read(kind) for kind in services)
         handlers = {
-            operation.id: self.recorder.station(operation, self._handler(operation, services[contract.type]))
+            operation.id: self._row(operation, services[contract.type])
             for contract in contracts
             for operation in contract.operations
         }
@@ -79,13 +80,21 @@ class Stage:
             blobs=self.blobs, unready=lambda: self.waiting,
         )  # fmt: skip
 
+    def _row(self, operation: Operation, service: Any) -> Handler:
+        read = reading(operation, self._handler(operation, service))
+
+        async def guard(call: Call) -> Any:
+            if self.refuse is not None:
+                raise self.refuse
+            return await read(call)
+
+        return self.recorder.station(operation, guard)
+
     def _handler(self, operation: Operation, service: Any) -> Handler:
         method = getattr(service, operation.name, None)
 
         async def handle(call: Call) -> Any:
             self.calls.append(call)
-            if self.refuse is not None:
-                raise self.refuse
             token = enter(call)
             try:
                 made = method(**call.arguments)

@@ -31,34 +31,28 @@ def handle(contract: Contract, handlers: Mapping[str, Handler], begin: Begin) ->
 
 
 def _method(operation: Operation, handlers: Mapping[str, Handler], begin: Begin) -> Callable[..., Any]:
-    arguments = _binder(operation)
-    place = operation.id
+    """A method with the operation's own parameters, so that Python binds them, and complains, as ever."""
+    names = [one.name for one in operation.parameters]
+    taken = ", ".join(name if name not in operation.defaults else f"{name}=_defaults[{name!r}]" for name in names)
+    given = ", ".join(f"{name!r}: {name}" for name in names)
+    # Compiled, as dataclasses and namedtuple do: binding by hand costs more than the rest of a call. It is a plain
+    # function, which adds no frame to a traceback: the reply is awaited by the caller himself.
+    source = f"def {operation.name}({taken}): return _ask(_begin(_operation, {{{given}}}))"
 
-    # A plain function: it adds no frame to a traceback, and the reply is awaited by the caller himself.
-    def unary(*args: Any, **kwargs: Any) -> Awaitable[Any]:
-        return handlers[place](begin(operation, arguments(*args, **kwargs)))
+    def reply(call: Call) -> Awaitable[Any]:
+        return handlers[operation.id](call)
 
-    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        items = cast("AsyncGenerator[Any, None]", await handlers[place](begin(operation, arguments(*args, **kwargs))))
+    async def stream(call: Call) -> AsyncGenerator[Any, None]:
+        items = cast("AsyncGenerator[Any, None]", await handlers[operation.id](call))
         try:
             async for item in items:
                 yield item
         finally:
             await items.aclose()
 
-    made = stream if operation.style in ("stream", "bytes") else unary
-    made.__name__ = operation.name
-    made.__qualname__ = operation.id
-    return made
-
-
-def _binder(operation: Operation) -> Callable[..., dict[str, Any]]:
-    """A function of the operation's own parameters that gives them by name: Python binds, and complains, as ever."""
-    names = [one.name for one in operation.parameters]
-    taken = ", ".join(name if name not in operation.defaults else f"{name}=_defaults[{name!r}]" for name in names)
-    given = ", ".join(f"{name!r}: {name}" for name in names)
-    # Names that are no identifiers cannot be parameters of the method that they were read from.
-    source = f"def {operation.name}({taken}): return {{{given}}}"
-    made: dict[str, Any] = {"_defaults": operation.defaults}
-    exec(source, made)  # noqa: S102  (as dataclasses and namedtuple do: a tenth of the cost of binding by hand)
-    return made[operation.name]
+    ask = stream if operation.style in ("stream", "bytes") else reply
+    made: dict[str, Any] = {"_defaults": operation.defaults, "_begin": begin, "_operation": operation, "_ask": ask}
+    exec(source, made)  # noqa: S102  (the names in it are a method's own, so they are identifiers)
+    method: Callable[..., Any] = made[operation.name]
+    method.__qualname__ = operation.id
+    return method
