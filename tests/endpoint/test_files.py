@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from enfilade import Blob, Stream, anyone, command, contract, query, signed_in
+from enfilade import Blob, Stream, anyone, command, contract, query
 from enfilade.errors import Forbidden
 
 CONTENT = b"0123456789abcdefghij"
@@ -21,9 +21,6 @@ class Files(Protocol):
 
     @command("POST /maybe")
     async def perhaps(self, file: Blob | None = None) -> str: ...
-
-    @command("POST /private", needs=signed_in)
-    async def private(self, file: Blob) -> str: ...
 
     @query("GET /files/{id}")
     async def file(self, id: str) -> Blob: ...
@@ -43,8 +40,6 @@ class Cabinet:
 
     async def perhaps(self, file: Blob | None = None) -> str:
         return "none" if file is None else file.name
-
-    private = keep
 
     async def file(self, id: str) -> Blob:
         return self.blob
@@ -165,14 +160,6 @@ async def test_a_file_over_the_limit_is_413_and_leaves_nothing_stored(files) -> 
 
     assert (await files.post("/files", content=pieces())).status_code == 413
     assert (await files.post("/files", files={"file": ("a", b"x" * 200_000)})).status_code == 413
-    assert files.stage.blobs.kept == before
-
-
-async def test_nobodys_file_is_not_stored_where_somebody_is_needed(files) -> None:
-    before = dict(files.stage.blobs.kept)
-    response = await files.post("/private", content=CONTENT)
-
-    assert response.status_code == 401
     assert files.stage.blobs.kept == before
 
 

@@ -10,14 +10,13 @@ import msgspec
 
 from enfilade.contract.blob import Blob
 from enfilade.contract.codec import Codec, codec
-from enfilade.contract.need import anyone
 from enfilade.contract.operation import Operation, Parameter
 from enfilade.contract.signature import is_stream
 from enfilade.endpoint.http import Request
 from enfilade.endpoint.rest.arguments import Found, HeadReader, head_reader
 from enfilade.endpoint.rest.body import json_body, pieces
 from enfilade.endpoint.rest.upload import upload
-from enfilade.errors import Invalid, TooSlow, Unauthenticated
+from enfilade.errors import Invalid, TooSlow
 from enfilade.store.blobs import Blobs
 
 Bind: TypeAlias = Callable[[Request, list[str]], Awaitable[Found]]
@@ -132,11 +131,7 @@ def _raw(operation: Operation, parameter: Parameter) -> BodyReader:
 
 
 def _file(operation: Operation, parameter: Parameter, blobs: Blobs) -> BodyReader:
-    known = operation.needs is not anyone
-
     async def read(request: Request) -> Found:
-        if known and b"authorization" not in request.fields and b"cookie" not in request.fields:
-            raise Unauthenticated()  # the guard will say so too, but nobody's bytes need be stored first
         try:
             async with asyncio.timeout(operation.timeout):
                 blob = await upload(request, blobs, parameter, operation.body_limit)

@@ -5,7 +5,7 @@ This is the way of every request; all that can be decided before one comes is de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from enfilade.call import Call
@@ -23,6 +23,7 @@ from enfilade.endpoint.rest.routes import Exchange
 from enfilade.endpoint.rest.text import idempotency_key
 from enfilade.endpoint.site import Site
 from enfilade.errors import NotAcceptable, Overloaded, PreconditionFailed, Stale
+
 
 def exchange(
     operation: Operation, site: Site, problems: Problems, *, unknown: Any, gzip: bool, links: tuple[Links, ...]
@@ -47,16 +48,16 @@ def exchange(
         if traceparent is not None:
             attach(call, traceparent.decode("latin-1"), request.header(b"tracestate"))
 
-        async def read() -> dict[str, Any]:
+        def read() -> Awaitable[dict[str, Any]]:
             enter(fields, call)
-            return await bind(request, values)
+            return bind(request, values)
 
         call.read = read
         try:
             result = await handler(call)
             return reply(request, call, result) if reply is not None else await send(request, call, result)
         except Exception as error:
-            if isinstance(error, Overloaded):
+            if isinstance(error, Overloaded):  # the one refusal after a request is read and before the service runs
                 await _drop_files(site, call)
             if versioned and isinstance(error, Stale):
                 return problems.answer(PreconditionFailed(detail=error.detail), request, call)
