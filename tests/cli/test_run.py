@@ -97,6 +97,16 @@ def test_an_app_that_cannot_start_says_why_and_ends(project):
     assert "Traceback" not in refused.stderr
 
 
+def test_a_service_that_cannot_be_imported_is_one_clear_message(project):
+    project.edit("PKG/notes/service.py", "from datetime", "import nowhere_at_all\nfrom datetime")
+    refused = project.run("run", "--port", "0")
+
+    assert refused.exit_code == 1
+    assert "No module named 'nowhere_at_all'" in refused.stderr
+    assert f"{project.package}/notes/service.py:4" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 async def test_an_app_is_served_inside_a_block_and_not_after_it(project):
     app = load_app(None)
     async with serving(app, port=0) as url, httpx2.AsyncClient() as http:

@@ -139,5 +139,5 @@ def test_a_service_that_cannot_be_imported_is_a_finding(program):
 
     finding = program.finding()
 
-    assert finding.rule == "import"
+    assert (finding.rule, finding.where) == ("import", program.at("orders/service.py", "nowhere_at_all"))
     assert "nowhere_at_all" in finding.what

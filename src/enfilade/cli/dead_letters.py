@@ -29,7 +29,7 @@ def dead_letters() -> None:
 @json_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many of each service.")
 def list_(app: str | None, as_json: bool, limit: int) -> None:
-    """List the events that were given up, the oldest of each service first."""
+    """List the events that were given up, the oldest first."""
     found = _with_stores(app, lambda stores: _listed(stores, limit))
     if as_json:
         click.echo(json.dumps([_document(service, one) for service, one in found], indent=2))

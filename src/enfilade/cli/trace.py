@@ -19,7 +19,7 @@ from enfilade.cli.target import json_option
 def trace(id: str | None, as_json: bool, limit: int) -> None:
     """List recent traces, or show one as a tree.
 
-    ID may be the beginning of one. It is in each answer (`traceparent`), in each problem document and in each line of
+    ID may be the beginning of one. It is in each answer (`Trace-Id`), in each problem document and in each line of
     the log.
     """
     from enfilade.config import load

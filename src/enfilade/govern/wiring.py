@@ -57,9 +57,6 @@ def read_app(app: App, config: Config) -> Read:
                 builds[contract.name] = build
         except StartError as wrong:
             findings += wrong.findings
-        except Exception as failed:  # the service's module may do anything while it is imported
-            what = f"the service cannot be imported: {type(failed).__name__}: {failed}."
-            findings.append(Finding(place(kind), what, "Mend its service.py, or what it imports.", "import"))
     return Read(contracts, builds, tuple(findings))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import traceback
+from types import ModuleType
 from typing import Any
 
 from enfilade.contract.operation import Contract
@@ -33,8 +35,9 @@ def beside(contract: Contract) -> type:
     except ModuleNotFoundError:
         found = None
     if found is None:
+        remedy += f' Or say in enfilade.toml where it is served: `at = "..."` under [service.{contract.name}].'
         raise StartError([Finding(contract.where, f"{name} has no implementation.", remedy, "no-implementation")])
-    module = importlib.import_module(module_name)
+    module = _import(module_name)
     classes = [
         one
         for one in vars(module).values()
@@ -47,6 +50,19 @@ def beside(contract: Contract) -> type:
         what = f"{name} has more than one implementation: {names}."
         raise StartError([Finding(file, what, f"Keep one, or name it: app.service({name}).by(...).", "ambiguous")])
     return classes[0]
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except StartError:
+        raise
+    except Exception as failed:  # a module may do anything while it is imported
+        last = traceback.extract_tb(failed.__traceback__)[-1]
+        where = (failed.filename, failed.lineno) if isinstance(failed, SyntaxError) else (last.filename, last.lineno)
+        what = f"{name} cannot be imported: {type(failed).__name__}: {failed}."
+        remedy = "Mend what this line does, or install what it needs."
+        raise StartError([Finding(f"{where[0]}:{where[1]}", what, remedy, "import")]) from failed
 
 
 def mismatches(contract: Contract, cls: type) -> list[Finding]:
