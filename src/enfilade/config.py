@@ -90,6 +90,11 @@ class Config(Settings):
     def data_url(self) -> str:
         return self.data or f"sqlite:{self.folder}/data/{{service}}.db"
 
+    @property
+    def isolate(self) -> bool:
+        """Whether in-process calls go through the codec."""
+        return self.codec == "always" or (self.codec == "" and self.development)
+
     def settings(self, service: str, kind: type[S]) -> S:
         """The settings of one service, typed. Raises StartError with what is wrong and where."""
         said = {key: value for key, value in self.service.get(service, {}).items() if key != "at"}

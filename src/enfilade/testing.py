@@ -73,7 +73,7 @@ class Caller:
     @property
     def headers(self) -> dict[str, str]:
         """`Authorization`, with a token of the development issuer."""
-        tokens = self._stage.running.tokens
+        tokens = self._stage.running.supplies.tokens
         if self.principal is None or tokens is None:
             return {}
         who = self.principal
@@ -196,17 +196,16 @@ class Stage:
 
     async def rows(self, row: type[R]) -> tuple[R, ...]:
         """All rows of a type, of whichever service keeps it."""
-        for placed in self.running.placed.values():
-            if placed.store is not None and row in placed.store.rows:
-                return await placed.store.table(row).find()
+        for store in self.running.stores.values():
+            if row in store.rows:
+                return await store.table(row).find()
         raise Misuse(f"no service of {self.app.name} has a Table[{row.__name__}].")
 
     async def _next_due(self) -> datetime | None:
         """When the next timer or retry is due."""
         found: list[datetime | None] = []
-        for placed in self.running.placed.values():
-            if placed.store is not None:
-                found += [await placed.store.outbox.next_due(), await placed.store.inbox.next_due()]
+        for store in self.running.stores.values():
+            found += [await store.outbox.next_due(), await store.inbox.next_due()]
         return min((one for one in found if one is not None), default=None)
 
 

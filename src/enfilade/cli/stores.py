@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from enfilade.cli.refused import Refused
 from enfilade.cli.target import config_of
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 async def stores_of(app: App) -> AsyncGenerator[dict[str, Store]]:
     """By service name. Raises Refused where nothing would remain, and StartError as the app itself would."""
     from enfilade.clock import SystemClock
-    from enfilade.contract.read import read
-    from enfilade.running import keeps
-    from enfilade.service.find import implementation
+    from enfilade.placement import Placement
     from enfilade.service.inject import wants
     from enfilade.store import open_store
     from enfilade.trace.recorder import Recorder
@@ -34,17 +32,16 @@ async def stores_of(app: App) -> AsyncGenerator[dict[str, Store]]:
     recorder = Recorder(clock, enabled=False)
     found: dict[str, Store] = {}
     async with AsyncExitStack() as stack:
-        for kind in app.services:
-            contract = read(kind)
-            build: Any = app.builders.get(kind) or (None if config.at(contract.name) else implementation(contract))
-            if build is None or not keeps(contract, build):
+        for name, placed in Placement(app.services, app.builders, config).services.items():
+            if placed.build is None or not placed.keeps:
                 continue
-            url = config.data_url.replace("{app}", app.name)
-            store = open_store(url, contract.name, clock=clock, recorder=recorder, secret=b"", synchronous="full")
-            for want in wants(build):
+            store = open_store(
+                config.data_url, name, clock=clock, recorder=recorder, secret=b"", synchronous=config.synchronous
+            )
+            for want in wants(placed.build):
                 if want.kind == "table":
                     store.table(get_args(want.type)[0])
             await store.open()
             stack.push_async_callback(store.close)
-            found[contract.name] = store
+            found[name] = store
         yield found

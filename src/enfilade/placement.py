@@ -1,0 +1,105 @@
+"""Which services an app has, and what serves each of them in this process: a class, or somebody elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from enfilade.config import Config
+from enfilade.contract.operation import Contract
+from enfilade.contract.read import read
+from enfilade.errors import Finding, StartError
+from enfilade.service.find import implementation, place
+from enfilade.service.inject import wants
+from enfilade.store import Database
+from enfilade.topic import handlers_of, schedules_of
+
+
+@dataclass
+class Placed:
+    """A contract and what serves it."""
+
+    contract: Contract
+    build: Callable[..., Any] | None
+    """None where it is served elsewhere."""
+    at: str = ""
+    """Where that is."""
+    calls: frozenset[str] = field(default_factory=frozenset[str])
+    """Services whose contracts its constructor names."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it needs a store: for rows, for events that it says or hears, for commands repeated by key."""
+        if self.build is None:
+            return False
+        if any(want.kind in ("table", "topic") or want.type is Database for want in wants(self.build)):
+            return True
+        if isinstance(self.build, type) and (handlers_of(self.build) or schedules_of(self.build)):
+            return True
+        return any(operation.kind == "command" for operation in self.contract.operations)
+
+
+class Placement:
+    """All services of an app, by name."""
+
+    def __init__(self, services: Sequence[Any], builders: Mapping[Any, Callable[..., Any]], config: Config) -> None:
+        """Raises StartError with every contract that cannot be read and every service that nobody serves."""
+        self.services: dict[str, Placed] = {}
+        self._contracts: dict[type, Contract] = {}
+        self._read(services, builders)
+        self._place(builders, config)
+        for placed in self.services.values():
+            if placed.build is not None:
+                asked = [self.contract(want.type) for want in wants(placed.build) if want.kind == "contract"]
+                placed.calls = frozenset(one.name for one in asked if one is not None)
+
+    def contract(self, kind: type) -> Contract | None:
+        """Whose contract this is: a service's own, or a role that it plays."""
+        return self._contracts.get(kind)
+
+    def _read(self, services: Sequence[Any], builders: Mapping[Any, Callable[..., Any]]) -> None:
+        findings: list[Finding] = []
+        for kind in services:
+            try:
+                contract = read(kind)
+            except StartError as wrong:
+                findings.extend(wrong.findings)
+                continue
+            if contract.name in self.services:
+                other = self.services[contract.name].contract
+                what = f"two services are named {contract.name}: {other.where} and {contract.where}."
+                remedy = 'Name one of them: @contract(name="...").'
+                findings.append(Finding(contract.where, what, remedy, "service-name"))
+                continue
+            self.services[contract.name] = Placed(contract, None)
+            self._contracts[contract.type] = contract
+            for role in contract.roles:
+                self._contracts.setdefault(role, contract)
+        for kind in builders:
+            if kind not in services:
+                what = f"app.service({kind.__name__}) has no such service."
+                remedy = f"Add {kind.__name__} to the app's services."
+                findings.append(Finding(place(kind), what, remedy, "unknown-service"))
+        refuse(findings)
+
+    def _place(self, builders: Mapping[Any, Callable[..., Any]], config: Config) -> None:
+        findings: list[Finding] = []
+        for name, placed in self.services.items():
+            given = builders.get(placed.contract.type)
+            if given is not None:
+                placed.build = given
+            elif config.at(name):
+                placed.at = config.at(name)
+            else:
+                try:
+                    placed.build = implementation(placed.contract)
+                except StartError as wrong:
+                    findings.extend(wrong.findings)
+        refuse(findings)
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raises StartError where there are findings."""
+    if findings:
+        raise StartError(findings)

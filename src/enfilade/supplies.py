@@ -1,0 +1,98 @@
+"""What the platform gives to services: who is believed, where files lie, clients and pools."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from enfilade.clock import Clock
+from enfilade.config import Config
+from enfilade.errors import Finding, StartError
+from enfilade.identity import DevelopmentIssuer, Passwords, Tokens, Verifier
+from enfilade.outbound import Http
+from enfilade.service.pools import Processes, Threads
+from enfilade.store import Database, Store, open_store
+from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
+from enfilade.trace.collector import Collector
+from enfilade.trace.feed import Feed
+from enfilade.trace.file import TraceFile
+from enfilade.trace.process import watch_process
+from enfilade.trace.recorder import Recorder
+
+
+class Supplies:
+    """One app's; what it opens is closed with `closing`."""
+
+    def __init__(self, name: str, config: Config, clock: Clock, closing: AsyncExitStack) -> None:
+        self._name = name
+        self._config = config
+        self._clock = clock
+        self._closing = closing
+        self._folder = Path(config.folder)
+        self._secret = _secret(config)
+        self.recorder = Recorder(clock, service=name, enabled=config.trace.enabled, sample=config.trace.sample)
+        memory = config.data_url == "sqlite::memory:"
+        self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(self._folder / "blobs")
+        self.passwords = Passwords(clock)
+        self.tokens: Tokens | None = None
+        issuers = list(config.issuers)
+        if config.development:
+            issuer = DevelopmentIssuer(self._folder, config.audience or name)
+            issuers.append(issuer.issuer)
+            self.tokens = Tokens(issuer, clock)
+        self.verifier = Verifier(issuers, clock)
+
+    def store(self, service: str) -> Store:
+        """The store of a service, not open yet."""
+        return open_store(
+            self._config.data_url, service, clock=self._clock, recorder=self.recorder, secret=self._secret,
+            synchronous=self._config.synchronous,
+        )  # fmt: skip
+
+    def http(self, kind: type[Http] = Http) -> Http:
+        """An outbound client, closed with the app."""
+        return self._closed(kind(self.recorder))
+
+    def singles(self, store: Store | None) -> Mapping[type, Callable[[Any], Any]]:
+        """What one service may ask for by type, a class that inherits it included."""
+        singles: dict[type, Callable[[Any], Any]] = {
+            Http: self.http,
+            Threads: lambda kind: self._closed(kind(self._config.threads)),
+            Processes: lambda kind: self._closed(kind(self._config.processes)),
+            Passwords: lambda _: self.passwords,
+            Blobs: lambda _: self.blobs,
+            Clock: lambda _: self._clock,
+        }
+        if self.tokens is not None:
+            singles[Tokens] = lambda _: self.tokens
+        if store is not None:
+            singles[Database] = lambda _: store.database
+        return singles
+
+    async def record(self) -> None:
+        """Send spans on beside keeping them: to the trace file, to a collector; and watch the process."""
+        trace = self._config.trace
+        if not trace.enabled:
+            return
+        watch_process(self.recorder.metrics, self._clock)
+        if trace.file:
+            file = TraceFile(self._folder / "traces")
+            await self._closing.enter_async_context(Feed(self.recorder, file, name="file"))
+        if trace.otlp:
+            collector = Collector(trace.otlp, resource={"service.name": self._name})
+            await self._closing.enter_async_context(Feed(self.recorder, collector, name="otlp"))
+
+    def _closed(self, thing: Any) -> Any:
+        self._closing.push_async_callback(thing.aclose)
+        return thing
+
+
+def _secret(config: Config) -> bytes:
+    if not config.development and len(config.secret) < 32:
+        remedy = "Set ENFILADE_SECRET to 32 characters or more, the same in every process of the app."
+        what = "outside development the app needs a secret."
+        raise StartError([Finding("enfilade.toml", what, remedy, "secret")])
+    return (config.secret or secrets.token_hex(32)).encode()
