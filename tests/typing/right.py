@@ -102,6 +102,7 @@ class OrderEnds(Event, key="id"):
 
 class Edit(Message):
     note: Maybe[str | None] = UNSET
+    title: Maybe[str] = UNSET
 
 
 @contract(owner="orders", needs=signed_in)
@@ -183,6 +184,10 @@ class OrdersService(Orders):
         row = await self.orders.get(id, lock=True)
         if row is None:
             raise UnknownProduct(sku=id)
+        if edit.note is not UNSET:
+            assert_type(edit.note, str | None)
+        title = row.sku if edit.title is UNSET else edit.title
+        assert_type(title, str)
         try:
             await self.orders.put(row.replace(state="sent"))
         except Stale:

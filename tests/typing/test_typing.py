@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,29 +24,27 @@ def expected(file: Path, checker: str) -> set[int]:
     return found
 
 
-def pyright(file: Path) -> dict[int, str]:
+def pyright(file: Path, tmp_path: Path) -> dict[int, str]:
+    shutil.copy(file, tmp_path)  # where a pyrightconfig.json can stand beside it
     settings = {
-        "include": [str(file)],
+        "include": [file.name],
         "typeCheckingMode": "strict",
         "pythonVersion": "3.11",
         "reportUnusedFunction": False,
         "reportUnusedExpression": False,
-        "reportUnusedClass": False,
     }
-    config = file.with_name(f".pyright-{file.stem}.json")
-    config.write_text(json.dumps(settings), "utf-8")
-    try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(config)],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    finally:
-        config.unlink()
-    found = json.loads(ran.stdout)["generalDiagnostics"]
-    return {one["range"]["start"]["line"] + 1: one["message"] for one in found if one["severity"] == "error"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    report = json.loads(ran.stdout)
+    assert report["summary"]["filesAnalyzed"] == 1, report
+    found = [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
+    return {one["range"]["start"]["line"] + 1: one["message"] for one in found}
 
 
-def mypy(file: Path) -> dict[int, str]:
+def mypy(file: Path, tmp_path: Path) -> dict[int, str]:
     ran = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--python-version", "3.11", str(file)],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -57,6 +56,7 @@ def mypy(file: Path) -> dict[int, str]:
             found[int(said[1])] = said[2]
         elif "error:" in line:
             found[0] = line
+    assert ran.returncode == (1 if found else 0), ran.stdout + ran.stderr
     return found
 
 
@@ -64,14 +64,14 @@ CHECKERS = {"pyright": pyright, "mypy": mypy}
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_right_code_has_no_errors(checker: str) -> None:
-    assert CHECKERS[checker](HERE / "right.py") == {}
+def test_right_code_has_no_errors(checker: str, tmp_path: Path) -> None:
+    assert CHECKERS[checker](HERE / "right.py", tmp_path) == {}
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_each_mistake_is_an_error_at_its_line(checker: str) -> None:
+def test_each_mistake_is_an_error_at_its_line(checker: str, tmp_path: Path) -> None:
     file = HERE / "wrong.py"
 
-    found = CHECKERS[checker](file)
+    found = CHECKERS[checker](file, tmp_path)
 
     assert set(found) == expected(file, checker), found

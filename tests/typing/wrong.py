@@ -1,19 +1,35 @@
 """The mistakes that users make. Each line that ends with `wrong` is an error of the checkers named, and no other line is.
 
-Checked, never run. `# wrong` means pyright and mypy, `# wrong: pyright` only the one.
+Checked, never run. `# wrong` means pyright and mypy, `# wrong: pyright` only the one: mypy lets an override rename a
+parameter, and takes LiteralString to be str.
 """
 
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from enfilade import App, Event, Message, Money, Problem, anyone, command, contract, query
-from enfilade.service import Key, Row, Table, Topic, atomic, every, on
+from enfilade import (
+    UNSET,
+    App,
+    Event,
+    Maybe,
+    Message,
+    Money,
+    Problem,
+    Rate,
+    Stream,
+    anyone,
+    command,
+    contract,
+    query,
+)
+from enfilade.service import Key, Row, Table, Topic, Version, atomic, every, on, where
 from enfilade.testing import Bench
 
 
 class Product(Message):
     sku: str
     price: Money
+    note: Maybe[str] = UNSET
 
 
 class Sold(Event, key="sku"):
@@ -43,6 +59,29 @@ class Catalog(Protocol):
         ...
 
 
+@contract(needs=anyone)
+class Prices(Protocol):
+    @query("GET /prices/{sku}")
+    def prices(self, sku: str) -> Stream[Money]:
+        """Prices as they change."""
+        ...
+
+
+# -- what a contract declares
+
+
+@contract(needs="anyone")  # wrong
+class Declared(Protocol):
+    @query("GET /a", raises=[ValueError])  # wrong
+    async def raises_what_is_no_problem(self) -> Product: ...
+
+    @query("GET /b", rate=Rate("5/minute", per="user"))  # wrong
+    async def counts_what_nobody_counts(self) -> Product: ...
+
+    @query("GET /c", retries=3)  # wrong
+    async def says_what_cannot_be_said(self) -> Product: ...
+
+
 # -- messages and problems
 
 
@@ -52,6 +91,10 @@ def messages(product: Product) -> None:
     Product(sku="tea")  # wrong
     Unsellable(sku=3)  # wrong
     Unsellable(skv="tea")  # wrong
+    product.note.upper()  # wrong
+    print(product.price * 0.5)  # wrong
+    Money.of(0.1, "EUR")  # wrong
+    raise Unsellable  # wrong
 
 
 # -- implementations
@@ -90,6 +133,21 @@ class Renamed(Catalog):
         return Product(sku=sku, price=price)
 
 
+@final
+class OneMore(Catalog):
+    async def product(self, sku: str, language: str) -> Product:  # wrong
+        return Product(sku=sku, price=Money.of(1, language))
+
+    async def put(self, sku: str, price: Money) -> Product:
+        return Product(sku=sku, price=price)
+
+
+@final
+class OtherItems(Prices):
+    async def prices(self, sku: str) -> Stream[str]:  # wrong
+        yield sku
+
+
 class HalfACatalog:
     async def product(self, sku: str) -> Product:
         return Product(sku=sku, price=Money.of(1, "EUR"))
@@ -99,8 +157,11 @@ app = App("shop", services=[Catalog])
 app.service(Catalog).by(HalfACatalog)  # wrong
 
 
-def a_fake_must_fit(bench: Bench) -> None:
+async def in_tests(bench: Bench) -> None:
     bench.given(Catalog).by(HalfACatalog())  # wrong
+    bench.said(Product)  # wrong
+    await bench.hear(Product(sku="tea", price=Money.of(1, "EUR")))  # wrong
+    await bench.acting("ann").of(Catalog).product(3)  # wrong
 
 
 # -- calls, tables, topics
@@ -109,6 +170,11 @@ def a_fake_must_fit(bench: Bench) -> None:
 class ProductRow(Row):
     id: Key[str]
     name: str
+    version: Version = 0
+
+
+class OtherRow(Row):
+    id: Key[str]
 
 
 @final
@@ -117,8 +183,13 @@ class Shop:
     catalog: Catalog
     rows: Table[ProductRow]
     sold: Topic[Sold]
+    prices: Prices
+    not_rows: Table[Product]  # wrong
+    not_events: Topic[Product]  # wrong
 
     async def calls(self) -> None:
+        self.catalog.product("tea")  # wrong
+        await self.prices.prices("tea")  # wrong
         await self.catalog.product(3)  # wrong
         await self.catalog.products("tea")  # wrong
         price: str = (await self.catalog.product("tea")).price  # wrong
@@ -126,6 +197,15 @@ class Shop:
 
     async def writes(self, name: str, product: Product) -> None:
         await self.rows.add(product)  # wrong
+        await self.rows.add(OtherRow(id="tea"))  # wrong
+        self.rows.add(ProductRow(id="tea", name=name))  # wrong
+        await self.rows.find("name = :name", name=product)  # wrong
+        await self.rows.find(where("name = '" + name + "'"))  # wrong: pyright
+        row = await self.rows.get("tea")
+        print(row.name)  # wrong
+        known = ProductRow(id="tea", name=name)
+        known.name = "coffee"  # wrong
+        known.into(OtherRow)  # wrong
         await self.rows.find(f"name = '{name}'")  # wrong: pyright
         await self.sold.publish(Bought(sku="tea"))  # wrong
 
@@ -135,8 +215,23 @@ class Shop:
     @on(Sold)  # wrong
     def hears_sync(self, event: Sold) -> None: ...
 
+    @on(Product)  # wrong
+    async def hears_what_is_no_event(self, event: Product) -> None: ...
+
+    @every("1h", where="cluster")  # wrong
+    async def runs_nowhere(self) -> None: ...
+
     @every("1h")  # wrong
     async def takes_too_much(self, event: Sold) -> None: ...
 
     @atomic  # wrong
     def not_a_coroutine(self) -> None: ...
+
+    @atomic
+    async def keeps_its_signature(self, name: str) -> str:
+        return name
+
+    async def calls_what_is_atomic(self) -> None:
+        await self.keeps_its_signature(3)  # wrong
+        number: int = await self.keeps_its_signature("tea")  # wrong
+        print(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
+from typing import TYPE_CHECKING, ClassVar, Final, dataclass_transform
 
 import msgspec
 
@@ -53,7 +53,7 @@ else:
         event_public: ClassVar[bool] = False
 
 
-UNSET: Final[Any] = msgspec.UNSET
+UNSET: Final = msgspec.UNSET
 """The default of a `Maybe` field: not said at all, which differs from said to be null."""
 
 
