@@ -11,24 +11,24 @@ from enfilade import service
 ROOT = Path(__file__).parents[1]
 
 CONTRACT = """
-    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Header Key Level Maybe Message Meta Money Named Offset Owner
-    Page Paging Problem Rate Role Scope Sensitive Slice Stream Unavailable Version anyone command contract current deadline
-    new_id peers query signed_in
-""".split()
+    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Header Key Level Maybe Message Meta Money Named Offset
+    Owner Page Paging Problem Rate Role Scope Sensitive Slice Stream Unavailable Version anyone command contract current
+    deadline new_id peers query signed_in
+"""
 SERVICE = """
     Answered Blobs Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken Threads
     Tokens Topic Unique Version atomic current deadline every new_id on where
-""".split()
+"""
 
 
 def test_a_contract_says_all_with_these_names() -> None:
-    assert sorted(enfilade.__all__) == sorted(CONTRACT)
-    assert all(hasattr(enfilade, name) for name in CONTRACT)
+    assert sorted(enfilade.__all__) == sorted(CONTRACT.split())
+    assert all(hasattr(enfilade, name) for name in CONTRACT.split())
 
 
 def test_an_implementation_takes_all_from_these_names() -> None:
-    assert sorted(service.__all__) == sorted(SERVICE)
-    assert all(hasattr(service, name) for name in SERVICE)
+    assert sorted(service.__all__) == sorted(SERVICE.split())
+    assert all(hasattr(service, name) for name in SERVICE.split())
 
 
 def test_no_module_is_longer_than_400_lines() -> None:
@@ -49,8 +49,3 @@ def test_each_module_says_what_it_is_for() -> None:
     ]
 
     assert silent == []
-
-
-def test_the_reading_path_of_the_architecture_exists() -> None:
-    for place in ("examples/shop/orders/contract.py", "examples/shop/app.py", "src/enfilade/app.py", "src/enfilade/call.py"):
-        assert (ROOT / place).is_file()

@@ -1,4 +1,4 @@
-"""The mistakes that users make. Each line that ends with `wrong` is an error of the checkers named, and no other line is.
+"""The mistakes that users make. Each line that ends with `wrong` is an error of the checkers named, and no other is.
 
 Checked, never run. `# wrong` means pyright and mypy, `# wrong: pyright` only the one: mypy lets an override rename a
 parameter, and takes LiteralString to be str.
