@@ -3,7 +3,6 @@
 CPU of the process per call, both sides interleaved, the minimum of the rounds.
 """
 
-import asyncio
 import sys
 import tempfile
 import time

@@ -53,8 +53,12 @@ def main() -> None:
     ours = best["enfilade"]
     tell(
         [
-            Claim("POST, whole row: CPU of FastAPI without guards over ours", best["fastapi"] / ours, "times", ">= 2.2"),
-            Claim("POST, whole row: CPU of Litestar without guards over ours", best["litestar"] / ours, "times", ">= 1"),
+            Claim(
+                "POST, whole row: CPU of FastAPI without guards over ours", best["fastapi"] / ours, "times", ">= 2.2"
+            ),
+            Claim(
+                "POST, whole row: CPU of Litestar without guards over ours", best["litestar"] / ours, "times", ">= 1"
+            ),
             Claim("tracing and metrics: part of that POST's CPU", (ours / best["untraced"] - 1) * 100, "%", "<= 5"),
             Claim("POST, whole row", ours, "us CPU", ""),
             Claim("the same without tracing and metrics", best["untraced"], "us CPU", ""),

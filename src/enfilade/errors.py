@@ -8,7 +8,7 @@
     . MethodNotAllowed 405
     . NotAcceptable 406
     . TooSlow 408
-    . Conflict 409          the state does not allow it now; . Taken, . Stale and . CheckFailed of the store are conflicts
+    . Conflict 409          the state does not allow it now; Taken, Stale and CheckFailed of the store are conflicts
     . PreconditionFailed 412
     . TooLarge 413
     . UnsupportedMedia 415
@@ -240,7 +240,8 @@ class TooManyRequests(Problem, status=429):
 
 
 for _own in (
-    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale, CheckFailed,
+    Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale,
+    CheckFailed,
     PreconditionFailed, TooLarge, UnsupportedMedia, RangeNotSatisfiable, Invalid, KeyReused, PreconditionRequired,
     TooManyRequests,
 ):  # fmt: skip

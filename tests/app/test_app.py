@@ -11,7 +11,21 @@ from typing import Protocol, final
 
 import pytest
 
-from enfilade import App, Event, Message, Problem, Scope, Stream, anyone, command, contract, current, peers, query, signed_in
+from enfilade import (
+    App,
+    Event,
+    Message,
+    Problem,
+    Scope,
+    Stream,
+    anyone,
+    command,
+    contract,
+    current,
+    peers,
+    query,
+    signed_in,
+)
 from enfilade.call import Call, Handler
 from enfilade.config import Config
 from enfilade.contract.operation import Operation

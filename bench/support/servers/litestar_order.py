@@ -45,7 +45,8 @@ async def place(data: NewOrder) -> Placed:
     total = sum((line.price * line.quantity for line in data.lines), Decimal(0))
     return Placed(
         id="ord_1", total=total, customer=data.customer, email=data.email, phone=data.phone, currency=data.currency,
-        note=data.note, gift=data.gift, priority=data.priority, coupon=data.coupon, address=data.address, lines=data.lines,
+        note=data.note, gift=data.gift, priority=data.priority, coupon=data.coupon, address=data.address,
+        lines=data.lines,
     )  # fmt: skip
 
 
