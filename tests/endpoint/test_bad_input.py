@@ -156,9 +156,10 @@ async def test_a_body_over_the_limit_is_413_and_says_the_limit(shop) -> None:
 
 
 async def drive(shop: Any, headers: list[tuple[bytes, bytes]], pieces: list[bytes], *, forever: bool = False) -> Any:
-    """Sends a body piece by piece: (status, document, headers, pieces that were not taken)."""
+    """Sends a body piece by piece: (status, document, headers, pieces that were not taken before the answer)."""
     sent: list[Any] = []
     left = list(pieces)
+    untaken = 0
 
     async def receive() -> Any:
         if not left:
@@ -166,12 +167,14 @@ async def drive(shop: Any, headers: list[tuple[bytes, bytes]], pieces: list[byte
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or forever}
 
     async def send(message: Any) -> None:
+        nonlocal untaken
+        untaken = untaken if sent else len(left)
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/orders", "query_string": b"", "headers": [*headers]}
     await serve_http(shop.served, scope, receive, send)
     document = msgspec.json.decode(sent[1]["body"])
-    return sent[0]["status"], document, dict(sent[0]["headers"]), len(left)
+    return sent[0]["status"], document, dict(sent[0]["headers"]), untaken
 
 
 KIND = (b"content-type", b"application/json")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -21,7 +22,9 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _SMALL = 65536
-"""Bytes of an unread body that are worth reading to keep a connection; for more it is closed."""
+"""Bytes of an unread body that the server may read to keep the connection; for more it is closed."""
+_LINGER_BYTES, _LINGER_SECONDS = 4 * 1024 * 1024, 1.0
+"""How much is still taken before closing, and thrown away: a client that is cut off while sending never reads why."""
 
 
 async def serve_http(served: Sequence[Served], scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,11 +38,16 @@ async def serve_http(served: Sequence[Served], scope: Scope, receive: Receive, s
     endpoint = served[0] if len(served) == 1 else _choose(served, request)
     response = await endpoint.answer(request)
     headers, body = response.headers, response.body
-    if not wire.ended and _much(request) and scope.get("http_version", "1.1") < "2":
+    refused = not wire.ended and _much(request) and scope.get("http_version", "1.1") < "2"
+    if refused:
         headers = [*headers, (b"connection", b"close")]  # or the server would read all that we refused to read
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     if isinstance(body, bytes):
         await send(start)
+        if refused:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await _linger(wire)
+            body = b""
         await send({"type": "http.response.body", "body": body})
         return
     try:
@@ -109,6 +117,14 @@ def _much(request: Request) -> bool:
     if length is None:
         return b"transfer-encoding" in request.fields
     return not length.isdigit() or int(length) > _SMALL
+
+
+async def _linger(wire: _Wire) -> None:
+    left = _LINGER_BYTES
+    with suppress(TimeoutError, Malformed):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0 and (piece := await wire.read()):
+                left -= len(piece)
 
 
 async def _stream(body: Pieces, wire: _Wire | None, send: Send) -> None:

@@ -83,7 +83,7 @@ def _facts(one: Schema) -> Iterator[str]:
     for rate in one.get("x-enfilade-rate", ()):
         yield f"<li>{escape(rate['limit'])} per {escape(rate['per'])}</li>"
     if owner := one.get("x-enfilade-owner"):
-        yield f"<li>{escape(owner)}</li>"
+        yield f"<li>owner: {escape(owner)}</li>"
 
 
 def _parameter(one: Schema) -> str:
@@ -158,7 +158,7 @@ def _shape(one: Schema) -> str:
 def _limits(one: Schema) -> str:
     words = {
         "minimum": "from", "maximum": "to", "exclusiveMinimum": "above", "exclusiveMaximum": "below",
-        "minLength": "at least", "maxLength": "at most", "minItems": "at least", "maxItems": "at most",
+        "minLength": "length from", "maxLength": "length to", "minItems": "items from", "maxItems": "items to",
         "multipleOf": "a multiple of", "pattern": "like", "default": "by default",
     }  # fmt: skip
     large = (2**63 - 1, -(2**63))
