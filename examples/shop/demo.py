@@ -61,11 +61,10 @@ async def show(port: int, once: bool) -> None:
 
 async def buy(http: httpx2.AsyncClient) -> None:
     """What Ann does, what she gets, and what it took."""
-    ann = {"name": "Ann Arbor", "email": "ann@example.com", "password": "correct horse"}
+    login = {"email": "ann@example.com", "password": "correct horse"}
     print("Ann goes shopping.\n")
-    await ask(http, "signs up", Account, "POST", "/accounts", **ann)
-    del ann["name"]
-    session = await ask(http, "logs in", Session, "POST", "/sessions", **ann)
+    await ask(http, "signs up", Account, "POST", "/accounts", name="Ann Arbor", **login)
+    session = await ask(http, "logs in", Session, "POST", "/sessions", **login)
     http.headers["authorization"] = f"Bearer {session.token}"
     await ask(http, "looks around", tuple[Hit, ...], "GET", "/search?q=kitchen")
     await ask(http, "takes two mugs", Basket, "PUT", f"/cart/items/{MUG}", quantity=2)

@@ -69,12 +69,11 @@ class AccountsService(Accounts):
         return account
 
     async def log_in(self, email: Email, password: Sensitive[Password]) -> Session:
-        found = await self.accounts.find("email = :email", email=email.lower())
-        row = found[0] if found else None
-        # Without an account it takes as long, so that nobody learns here who has one.
-        if not await self.passwords.verify(row and row.password, password) or row is None:
+        rows = await self.accounts.find("email = :email", email=email.lower())
+        # Where there is no account it takes as long: nobody learns here who has one.
+        if not await self.passwords.verify(rows[0].password if rows else None, password):
             raise LoginRefused()
-        token = self.tokens.issue(row.id, scopes=["orders:write"], ttl=_SESSION.total_seconds())
+        token = self.tokens.issue(rows[0].id, scopes=["orders:write"], ttl=_SESSION.total_seconds())
         return Session(token=token, expires=current().now + _SESSION)
 
     async def account(self) -> Account:

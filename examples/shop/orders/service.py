@@ -16,7 +16,6 @@ from shop.orders.contract import (
     Items,
     NothingToOrder,
     Order,
-    OrderId,
     OrderLine,
     OrderPlaced,
     Orders,
@@ -25,7 +24,7 @@ from shop.orders.contract import (
     Unsellable,
 )
 from shop.payments.contract import Card, Declined, Payments
-from shop.shipping.contract import Address, OrderShipped, Shipping
+from shop.shipping.contract import Address, OrderId, OrderShipped, Shipping
 
 
 class OrderRow(Row):

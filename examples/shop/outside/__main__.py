@@ -32,4 +32,5 @@ if __name__ == "__main__":
     except OSError as refused:
         sys.exit(f"Port {asked} cannot be had: {refused.strerror}. Name another: python -m shop.outside {asked + 1}")
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(outside(), lifespan="off", log_level="warning")).run([listener])
+    settings = uvicorn.Config(outside(), lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(settings).run([listener])
