@@ -13,6 +13,7 @@ from enfilade.call import Call, Handler, Principal, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
 from enfilade.endpoint import remote
+from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
@@ -210,7 +211,7 @@ class Running:
         path: str = scope["path"]
         for mount in self.app.mounts:
             if mount.has(path):
-                ours = scope["type"] == "http" and any(one.knows(scope["method"], path) for one in self.served)
+                ours = scope["type"] == "http" and known(self.served, scope)
                 return None if ours else mount
         return None
 
