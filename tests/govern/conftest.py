@@ -119,7 +119,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import final
 
-from enfilade import Message, Money
+from enfilade import FIRST, Message, Money
 from enfilade.errors import Conflict
 from enfilade.service import Database, Http, Key, Owned, Row, Table, Topic, atomic, current, every, new_id, on, where
 from PKG.catalog.contract import Catalog, Product, UnknownProduct

@@ -24,6 +24,7 @@ def plant(program, line):
         ('await self.orders.count("total = 1")', "no such column: total"),
         ('await self.orders.find(order="sate desc")', "no such column: sate"),
         ('await self.orders.find(where("stat = ?", "open"))', "no such column: stat"),
+        ('await self.orders.page(FIRST, order="length(sku)")', "pages of order are ordered by columns"),
         ('await self.database.value(int, "select count(*) from orders")', "no such table: orders"),
         ('await self.database.run("update \\"order\\" set stat = 1")', "no such column: stat"),
     ],
@@ -101,7 +102,7 @@ def test_an_answer_without_a_column_that_the_message_needs_is_found(program):
     finding = program.finding()
 
     assert finding.rule == "sql-columns"
-    assert "does not answer with count" in finding.what
+    assert "answers with no column count, a column number too many for Sales" in finding.what
 
 
 def test_tables_that_a_service_makes_itself_are_known(program):

@@ -162,3 +162,38 @@ async def _touch(self, id: str) -> OrderRow | None:
 
     assert (finding.rule, finding.where) == ("write-in-query", program.at("orders/service.py", "self.orders.put(row)"))
     assert "(order -> _touch)" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("Threads", "await self.it(print, 1)"),
+        ("Processes", "await self.it(print, 1)"),
+        ("Passwords", 'await self.it.hash("secret")'),
+        ("Clock", "await self.it.sleep(1)"),
+        ("Blobs", "await self.it.drop(row)"),
+    ],
+)
+def test_whatever_waits_for_something_else_is_foreign(program, kind, line):
+    program.edit("orders/service.py", "    http: Http\n", f"    http: Http\n    it: {kind}\n")
+    program.edit("orders/service.py", "import Database,", f"import {kind}, Database,")
+    program.edit("orders/service.py", RECORD, f"        {line}  # planted\n{RECORD}")
+
+    assert program.found() == [("foreign-await", program.at("orders/service.py", "# planted"))]
+
+
+def test_what_two_ways_lead_to_is_found_once(program):
+    program.method("""
+@every("1h")
+async def sweep(self) -> None:
+    await self._drop("old")
+
+@every("2h")
+async def sweep_again(self) -> None:
+    await self._drop("old")
+
+async def _drop(self, id: str) -> None:
+    await self.orders.delete(id)
+""")
+
+    assert program.found() == [("write-outside-atomic", program.at("orders/service.py", "self.orders.delete(id)"))]

@@ -76,8 +76,18 @@ def _everything(app: App, config: Config, read: Read, sources: Sources) -> Itera
             yield from implementation(read.contracts[name], build)
             service = service_of(read.contracts[name], build, sources)
             for rule in _RULES:
-                yield from rule(service)
+                yield from _once(rule(service))
             yield from statements(service, prepare=config.data_url.startswith("sqlite"))
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Of findings that differ in the way to one place only, the first."""
+    told: set[tuple[str, str]] = set()
+    for one in findings:
+        start = one.what.partition(" (")[0]
+        if (one.where, start) not in told:
+            told.add((one.where, start))
+            yield one
 
 
 def _exemptions(sources: Sources) -> list[tuple[str, Exemption]]:

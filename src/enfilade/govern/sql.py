@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, get_args, get_origin
 
-from enfilade.errors import Finding, StartError
+from enfilade.errors import Finding, Misuse, StartError
 from enfilade.govern.infer import Types
 from enfilade.govern.literal import built, texts
 from enfilade.govern.program import Service, calls_in
 from enfilade.govern.reach import everywhere
 from enfilade.store import Database, Row, Table, where
-from enfilade.store.columns import REQUIRED, Unfit, columns_of
+from enfilade.store.columns import Unfit, layout
+from enfilade.store.dialect import SQLITE
 from enfilade.store.spec import Spec, spec_of, table_name
 from enfilade.store.sql import Hole, holes
+from enfilade.store.texts import total_order
 
 _ALWAYS = frozenset(("now", "me", "tenant"))
 """Values that every statement has."""
@@ -117,14 +119,14 @@ class _Call:
         if any(isinstance(one, ast.Starred) for one in given):
             return
         for text in self.texts():
-            marks = sum(isinstance(part, Hole) and not part.name for part in holes(text, True))
+            marks = sum(isinstance(part, Hole) and not part.name for part in holes(text, marks=True))
             if marks != len(given):
                 what = f"`{text}` has {marks} `?`, and {len(given)} values are given."
                 yield self.finding("sql-values", what, "Give a value for each `?`, in their order.")
 
 
 def _names(text: str) -> set[str]:
-    return {part.name for part in holes(text, False) if isinstance(part, Hole)}
+    return {part.name for part in holes(text, marks=False) if isinstance(part, Hole)}
 
 
 class _Prepared:
@@ -162,9 +164,15 @@ class _Prepared:
         for text in filter(str.strip, call.texts()):
             if wrong := self._wrong(_select(name, f"where ({_plain(text, True)})")):
                 yield self._finding(call, text, wrong)
+        spec = next((one for one in self._specs if one.name == name), None)
         for text in filter(str.strip, texts(call.types, call.order) or () if call.order is not None else ()):
             if wrong := self._wrong(_select(name, f"order by {_plain(text, False)}")):
                 yield self._finding(call, text, wrong)
+            elif call.method in ("page", "each") and spec is not None:
+                try:
+                    total_order(spec, text)
+                except Misuse as misuse:
+                    yield self._finding(call, text, str(misuse))
 
     def _statement(self, call: _Call) -> Iterator[Finding]:
         for text in call.texts():
@@ -177,19 +185,23 @@ class _Prepared:
                 yield from self._columns(call, text, sql)
 
     def _columns(self, call: _Call, text: str, sql: str) -> Iterator[Finding]:
-        """What the message needs and the answer does not have."""
+        """Where the answer is not what the message is made of."""
         kind = call.types.function.resolve(call.node.args[0])
         first = f"select * from ({sql}) limit 0"  # noqa: S608  (the program's own text, on an empty database)
         try:
             answer = self._connection.execute(first, _nulls(sql)).description
-            needed = [one.name for one in columns_of(kind) if one.default is REQUIRED] if isinstance(kind, type) else []
+            made = layout(kind) if isinstance(kind, type) else None
         except (sqlite3.Error, Unfit):
             return  # RETURNING, and what is not kept in columns
-        missing = [name for name in needed if name not in {name for name, *_ in answer}]
-        if missing:
-            what = f"`{text}` does not answer with {', '.join(missing)}, which {call.types.function.name} wants for "
-            remedy = f"Select {', '.join(missing)}, or name a column so: `expression as {missing[0]}`."
-            yield call.finding("sql-columns", f"{what}{getattr(kind, '__name__', kind)}.", remedy)
+        try:
+            if made is not None:
+                made.picker(SQLITE, [name for name, *_ in answer])
+        except LookupError as wrong:
+            name, has = getattr(kind, "__name__", ""), ", ".join(one.name for one in made.columns) if made else ""
+            what = f"`{text}` answers with {', '.join(wrong.args)} for {name}."
+            yield call.finding(
+                "sql-columns", what, f"Select what {name} has: {has}; `expression as name` names a column."
+            )
 
     def _wrong(self, sql: str) -> str | None:
         try:
@@ -210,7 +222,7 @@ def _select(table: str, rest: str) -> str:
 def _plain(text: str, marks: bool) -> str:
     """SQL with a `?` for each of its values."""
     made = ""
-    for part in holes(text, marks):
+    for part in holes(text, marks=marks):
         if isinstance(part, str):
             made += part
         else:
@@ -219,7 +231,7 @@ def _plain(text: str, marks: bool) -> str:
 
 
 def _nulls(sql: str) -> list[None]:
-    return [None] * sum(isinstance(part, Hole) for part in holes(sql, True))
+    return [None] * sum(isinstance(part, Hole) for part in holes(sql, marks=True))
 
 
 def _specs(service: Service) -> list[Spec]:

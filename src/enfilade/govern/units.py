@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 from collections.abc import Iterator
-from typing import Any, get_origin
+from typing import get_origin
 
 from enfilade.clock import Clock
 from enfilade.errors import Finding
@@ -20,11 +20,19 @@ from enfilade.identity import Passwords
 from enfilade.outbound import Http
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Table
+from enfilade.store.blobs import Blobs
 from enfilade.topic import Topic
 
 _WRITES = {Table: ("add", "put", "delete", "lock"), Topic: ("publish",), Database: ("run",)}
-_SLEEPS = (asyncio.sleep, asyncio.to_thread, asyncio.wait_for, asyncio.open_connection)
-_POOLS = (Threads, Processes)
+_FOREIGN: dict[type, tuple[tuple[str, ...], str]] = {
+    Http: (("fetch", "request"), "HTTP is awaited"),
+    Clock: (("sleep",), "a sleep is awaited"),
+    Passwords: (("hash", "verify"), "a password is hashed"),
+    Blobs: (("put", "open", "drop"), "a file is awaited"),
+    Threads: (("__call__",), "a thread is awaited"),
+    Processes: (("__call__",), "a process is awaited"),
+}
+_FUNCTIONS = (asyncio.sleep, asyncio.to_thread, asyncio.open_connection)
 
 
 def foreign(service: Service) -> Iterator[Finding]:
@@ -66,7 +74,7 @@ def written_in_queries(service: Service) -> Iterator[Finding]:
                 if (what := write_of(types, call)) is not None:
                     yield Finding(
                         types.function.source.where(call),
-                        f"{what} in a query ({' -> '.join(chain)}): it may be asked again, and of a copy.",
+                        f"{what} in a query ({' -> '.join(chain)}): queries change nothing.",
                         f"Make {operation.name} a @command, or leave the writing to one.",
                         "write-in-query",
                     )
@@ -82,23 +90,17 @@ def _foreign(types: Types, call: ast.Call) -> str | None:
     if operation is not None:
         return f"{operation.id} is called"
     target = types.function.resolve(call.func)
-    if target in _SLEEPS:
+    if target in _FUNCTIONS:
         return f"asyncio.{target.__name__} is awaited"
-    if _is_a(types.of(call.func), _POOLS):
-        return "work in a pool is awaited"
+    asked = [(types.of(call.func), "__call__")]  # `self.threads(...)`
     if isinstance(call.func, ast.Attribute):
-        owner = types.of(call.func.value)
-        if _is_a(owner, (Http,)) and call.func.attr in ("fetch", "request"):
-            return "HTTP is awaited"
-        if _is_a(owner, (Clock,)) and call.func.attr == "sleep":
-            return "a sleep is awaited"
-        if _is_a(owner, (Passwords,)) and call.func.attr in ("hash", "verify"):
-            return "a password is hashed, which takes long,"
+        asked.append((types.of(call.func.value), call.func.attr))
+    for owner, name in asked:
+        for kind in owner.__mro__ if isinstance(owner, type) else ():
+            names, what = _FOREIGN.get(kind, ((), ""))
+            if name in names:
+                return what
     return None
-
-
-def _is_a(kind: Any, kinds: tuple[type, ...]) -> bool:
-    return isinstance(kind, type) and any(one in kind.__mro__ for one in kinds)
 
 
 def write_of(types: Types, call: ast.Call) -> str | None:
