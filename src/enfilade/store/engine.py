@@ -12,13 +12,18 @@ KeyName: TypeAlias = tuple[str, str]
 """A row as locks know it: its table, and the text of its key."""
 
 
+Want: TypeAlias = Literal["rows", "count", "change"]
+"""What to answer: the rows; how many were changed; or the rows of `RETURNING`, and Missed when there are none."""
+
+
 class Statement(NamedTuple):
     """SQL in the engine's own form."""
 
     sql: str
     values: Sequence[Any] = ()
-    want: Literal["rows", "count", "change"] = "rows"
-    """What to answer: the rows; how many were changed; or the rows of `RETURNING`, and Missed when there are none."""
+    want: Want = "rows"
+    quick: bool = False
+    """It finds its rows by a key, and takes microseconds."""
 
 
 class Answer(NamedTuple):

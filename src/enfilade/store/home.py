@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from enfilade.call import current_or_none
 from enfilade.clock import Clock
 from enfilade.errors import Misuse
 from enfilade.store.dialect import Dialect
-from enfilade.store.engine import Answer, Broken, Engine, Statement
-from enfilade.store.sql import Names, Text
+from enfilade.store.engine import Answer, Broken, Engine, Statement, Want
+from enfilade.store.sql import Names, Text, fixed, one
 from enfilade.store.unit import open_unit, told
 from enfilade.trace.recorder import Recorder
 
@@ -41,12 +41,18 @@ class Home:
             return call.tenant
         raise Misuse(f"`:{name}` has no value: give it as a keyword, {name}=...")
 
-    def statement(self, sql: str, want: Literal["rows", "count", "change"], values: Mapping[str, Any]) -> Statement:
+    def statement(self, sql: str, want: Want, values: Mapping[str, Any], *, quick: bool = False) -> Statement:
         """SQL with `:name`s and their values, in the engine's form."""
-        text, names = Text(self.dialect), Names(values, self.always)
+        names = Names(values, self.always)
+        known = fixed(sql, self.dialect)
+        if known is not None:
+            bound = [one(names(name), self.dialect, sql, name) for name in known[1]]
+            names.check(sql)
+            return Statement(known[0], bound, want, quick)
+        text = Text(self.dialect)
         text.add_with(sql, (), names, marks=False)
         names.check(sql)
-        return Statement(str(text), text.values, want)
+        return Statement(str(text), text.values, want, quick)
 
     def token(self) -> str:
         """What tells one lease from another."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from enfilade.contract.message import Message
-from enfilade.store.engine import Missed, Statement
+from enfilade.store.engine import Missed, Statement, Want
 from enfilade.store.home import Home
 from enfilade.store.outbox import Entry, entry_of, entry_values, moment
 from enfilade.store.unit import open_unit
@@ -76,7 +76,7 @@ class Inbox:
                 "INSERT INTO enfilade_inbox (consumer, id, topic, source, key, at, timer, body, headers, state, due, "
                 "lease, tries, error) VALUES (:consumer, :id, :topic, :source, :key, :at, :timer, :body, :headers, "
                 "'waiting', :due, '', 0, '') ON CONFLICT (consumer, id) DO NOTHING",
-                "count", entry_values(entry) | more,
+                "count", entry_values(entry) | more, quick=True,
             )
             for entry in entries
         ]  # fmt: skip
@@ -127,12 +127,13 @@ class Inbox:
             f"UPDATE enfilade_inbox SET state = 'done', settled = :now, body = :empty WHERE {_THIS} RETURNING 1",
             "change",
             {"consumer": delivery.consumer, "id": delivery.entry.id, "lease": delivery.lease, "empty": b""},
+            quick=True,
         )
 
     async def retry(self, delivery: Delivery, at: datetime, error: str) -> None:
         """Not heard; try again at a time. What has the same key waits for it. Nothing where the lease is lost."""
         await self._write(
-            f"UPDATE enfilade_inbox SET due = :at, lease = '', error = :error WHERE {_THIS}", "count",
+            f"UPDATE enfilade_inbox SET due = :at, lease = '', error = :error WHERE {_THIS}", "count", quick=True,
             at=at, error=error, consumer=delivery.consumer, id=delivery.entry.id, lease=delivery.lease,
         )  # fmt: skip
 
@@ -140,7 +141,7 @@ class Inbox:
         """Not heard, and given up: a dead letter. What has the same key goes on. Nothing where the lease is lost."""
         await self._write(
             f"UPDATE enfilade_inbox SET state = 'dead', settled = :now, error = :error WHERE {_THIS}", "count",
-            error=error, consumer=delivery.consumer, id=delivery.entry.id, lease=delivery.lease,
+            quick=True, error=error, consumer=delivery.consumer, id=delivery.entry.id, lease=delivery.lease,
         )  # fmt: skip
 
     async def dead(self, limit: int = 100) -> tuple[Dead, ...]:
@@ -188,8 +189,8 @@ class Inbox:
         )  # fmt: skip
         return count > 0
 
-    async def _write(self, sql: str, want: Any, **values: Any) -> list[Any]:
-        return await self._home.engine.write((self._home.statement(sql, want, values),))
+    async def _write(self, sql: str, want: Want, *, quick: bool = False, **values: Any) -> list[Any]:
+        return await self._home.engine.write((self._home.statement(sql, want, values, quick=quick),))
 
     def _dead(self, row: Sequence[Any]) -> Dead:
         entry, at = entry_of(row[:9], self._home), moment(row[12], self._home)

@@ -54,11 +54,17 @@ class Outbox:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        names = "id, topic, source, key, at, timer, body, headers"
+        marks = ", ".join(f"{home.dialect.marker}{at}" for at in range(1, 9))
+        self._insert = f"INSERT INTO enfilade_outbox ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        self._moment = home.dialect.store["datetime"]
 
     async def add(self, entry: Entry) -> None:
         """Say it with the open unit of work; written at its commit. An id that is there already changes nothing."""
         unit = writing(self._home, f"{entry.topic}: publish")
-        unit.later(self._insert(entry))
+        timer, headers = 1 if entry.timer else 0, msgspec.json.encode(entry.headers).decode()
+        values = (entry.id, entry.topic, entry.source, entry.key, self._moment(entry.at), timer, entry.body, headers)
+        unit.later(Statement(self._insert, values, "count", quick=True))
         unit.said = True
 
     async def due(self, now: datetime, limit: int = 200, *, without: Collection[str] = ()) -> tuple[Entry, ...]:
@@ -100,14 +106,6 @@ class Outbox:
         """Entries that wait to be handed on, timers not among them."""
         answer = await self._home.engine.read(Statement("SELECT count(*) FROM enfilade_outbox WHERE timer = 0"))
         return answer.rows[0][0]
-
-    def _insert(self, entry: Entry) -> Statement:
-        values = entry_values(entry)
-        return self._home.statement(
-            "INSERT INTO enfilade_outbox (id, topic, source, key, at, timer, body, headers) "
-            "VALUES (:id, :topic, :source, :key, :at, :timer, :body, :headers) ON CONFLICT DO NOTHING",
-            "count", values,
-        )  # fmt: skip
 
 
 def entry_values(entry: Entry) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from enfilade.contract.message import Message
 from enfilade.errors import Conflict, KeyReused
-from enfilade.store.engine import Statement
+from enfilade.store.engine import Statement, Want
 from enfilade.store.home import Home
 from enfilade.store.outbox import moment
 
@@ -129,11 +129,11 @@ class Records:
             (
                 self._home.statement(
                     f"DELETE FROM enfilade_record WHERE {_SAME} AND lease = :lease AND state = 'running'",
-                    "count", _values(record),
+                    "count", _values(record), quick=True,
                 ),
                 self._home.statement(
                     f"UPDATE enfilade_record SET ends = :now WHERE {_SAME} AND lease = :lease AND state = 'committed'",
-                    "count", _values(record),
+                    "count", _values(record), quick=True,
                 ),
             )
         )  # fmt: skip
@@ -143,16 +143,20 @@ class Records:
         return self._home.statement(
             f"UPDATE enfilade_record SET state = 'committed', method = :method, result = :result "
             f"WHERE {_SAME} AND lease = :lease AND state = 'running' RETURNING 1",
-            "change", {**_values(record), "method": method, "result": result},
+            "change", {**_values(record), "method": method, "result": result}, quick=True,
         )  # fmt: skip
 
     async def sweep(self, before: datetime) -> int:
         """Forget the records from before then; 24 hours is what callers may count on. How many."""
-        (count,) = await self._write("DELETE FROM enfilade_record WHERE at < :before", "count", before=before)
+        (count,) = await self._write(
+            "DELETE FROM enfilade_record WHERE at < :before", "count", quick=False, before=before
+        )
         return count
 
     async def _find(self, same: dict[str, Any]) -> tuple[Record, datetime] | None:
-        statement = self._home.statement(f"SELECT {_COLUMNS} FROM enfilade_record WHERE {_SAME}", "rows", same)
+        statement = self._home.statement(
+            f"SELECT {_COLUMNS} FROM enfilade_record WHERE {_SAME}", "rows", same, quick=True
+        )
         answer = await self._home.engine.read(statement)
         return self._record(answer.rows[0]) if answer.rows else None
 
@@ -164,8 +168,8 @@ class Records:
         assert ends is not None
         return Record(**fields, at=at), ends
 
-    async def _write(self, sql: str, want: Any, **values: Any) -> list[Any]:
-        return await self._home.engine.write((self._home.statement(sql, want, values),))
+    async def _write(self, sql: str, want: Want, *, quick: bool = True, **values: Any) -> list[Any]:
+        return await self._home.engine.write((self._home.statement(sql, want, values, quick=quick),))
 
 
 def _values(record: Record) -> dict[str, Any]:

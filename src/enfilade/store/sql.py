@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -28,7 +29,7 @@ class Hole(NamedTuple):
 
 
 @lru_cache(4096)
-def holes(sql: str, marks: bool) -> tuple[str | Hole, ...]:
+def holes(sql: str, *, marks: bool) -> tuple[str | Hole, ...]:
     """The text in parts. `marks`: a `?` is a hole too; in SQL of the service's own it is an operator of jsonb."""
     parts: list[str | Hole] = []
     text, end = "", 0
@@ -40,6 +41,17 @@ def holes(sql: str, marks: bool) -> tuple[str | Hole, ...]:
         parts += (text, Hole(found["name"] or "", "" if not among else "not in" if found["not"] else "in"))
         text, end = "", found.end()
     return (*parts, text + sql[end:])
+
+
+@lru_cache(4096)
+def fixed(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]] | None:
+    """SQL whose text does not depend on its values, in the engine's form, and the names of its values in order."""
+    parts = holes(sql, marks=False)
+    names = tuple(part.name for part in parts if isinstance(part, Hole))
+    if any(isinstance(part, Hole) and part.among for part in parts):
+        return None
+    numbers = itertools.count(1)
+    return "".join(part if isinstance(part, str) else f"{dialect.marker}{next(numbers)}" for part in parts), names
 
 
 class Text:
@@ -69,7 +81,7 @@ class Text:
     def add_with(self, sql: str, own: Sequence[Any], named: Callable[[str], Any], *, marks: bool) -> None:
         """SQL of the service, its holes filled: `?` from `own` in order, `:name` by asking `named`."""
         left = iter(own)
-        for part in holes(sql, marks):
+        for part in holes(sql, marks=marks):
             if isinstance(part, str):
                 self.parts.append(part)
                 continue
@@ -79,16 +91,14 @@ class Text:
                 raise Misuse(f"`{sql}` has more `?` than the {len(own)} values of its where(...)") from None
             if part.among:
                 self.parts.append(self._among(sql, part, value))
-            elif isinstance(value, (list, tuple, set, frozenset)):
-                raise Misuse(f"`{sql}`: several values are given where one is asked for; write `IN {_shown(part)}`")
             else:
-                self.parts.append(self.mark(self.dialect.bind(value)))
+                self.parts.append(self.mark(one(value, self.dialect, sql, part.name)))
         if next(left, self) is not self:
             raise Misuse(f"`{sql}` has fewer `?` than the {len(own)} values of its where(...)")
 
     def _among(self, sql: str, part: Hole, value: Any) -> str:
         if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, frozenset, set)):
-            raise Misuse(f"`{sql}`: `IN {_shown(part)}` takes a tuple, not {value!r}")
+            raise Misuse(f"`{sql}`: `IN {f':{part.name}' if part.name else '?'}` takes a tuple, not {value!r}")
         form = self.dialect.among if part.among == "in" else self.dialect.not_among
         return form.format(self.mark(self.dialect.bind_many(tuple(value))))  # pyright: ignore[reportUnknownArgumentType]
 
@@ -96,8 +106,12 @@ class Text:
         return "".join(self.parts)
 
 
-def _shown(part: Hole) -> str:
-    return f":{part.name}" if part.name else "?"
+def one(value: Any, dialect: Dialect, sql: str, name: str = "") -> Any:
+    """A single value as the driver takes it."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        hole = f":{name}" if name else "?"
+        raise Misuse(f"`{sql}`: several values are given where one is asked for; write `IN {hole}`")
+    return dialect.bind(value)
 
 
 class Names:

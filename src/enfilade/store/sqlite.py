@@ -1,7 +1,7 @@
-"""SQLite: one file a service, written by one thread and read by a few.
+"""SQLite: one file a service, one connection that writes and a few that read.
 
-Nothing is to be installed. Other processes may use the file at the same time: they wait for one another, `BUSY` seconds
-at most, and a unit of work that waited in vain runs again.
+Nothing is to be installed. Other processes may use the file at the same time: they wait for one another, for seconds at
+most, and a unit of work that waited in vain runs again.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, Literal
 from enfilade.errors import Finding, StartError
 from enfilade.store.dialect import SQLITE
 from enfilade.store.engine import Answer, KeyName, Live, Statement
-from enfilade.store.line import End, Line, Turn
+from enfilade.store.line import BUSY_MS, Line, Turn
+from enfilade.store.worker import Worker
 
-BUSY = 5.0
-"""Seconds that a statement waits for another process."""
 READERS = 2
-"""Threads that read; Python runs one of them at a time, and SQLite without it only within a statement."""
+"""Connections that read, each with a thread for what takes long; Python runs one thread at a time outside of SQLite."""
+SPELL = 64
+"""Answers given at once, in a row, before others may go on: about a millisecond."""
 GROUP = 256
 """Units of work in one transaction at most."""
 MEMORY = ":memory:"
@@ -39,10 +40,16 @@ class SqliteEngine:
         self.where = path
         self._synchronous = synchronous
         memory = path == MEMORY
-        self._writer = Line(self._connect, begin="BEGIN IMMEDIATE", group=GROUP, threaded=not memory)
-        # What is in memory has one connection, so its readers are the writer; only committed rows are read there too.
+        # In memory there is one connection, whose sessions only read what is committed too, and nothing takes long;
+        # others go on after each answer, so that a test meets what may happen in between.
+        self._spell = 1 if memory else SPELL
+        self._given = 0
+        self._writer = Line(
+            self._connect, begin="BEGIN IMMEDIATE", group=GROUP, worker=None if memory else Worker("enfilade-writer")
+        )
         self._readers = [] if memory else [
-            Line(partial(self._connect, read=True), begin="BEGIN", group=1) for _ in range(READERS)
+            Line(partial(self._connect, read=True), begin="BEGIN", group=1, worker=Worker("enfilade-reader"))
+            for _ in range(READERS)
         ]  # fmt: skip
         self._running: list[Line] = []
 
@@ -65,10 +72,14 @@ class SqliteEngine:
         self._running.clear()
 
     async def read(self, statement: Statement) -> Answer:
-        line = self._reader()
+        line, turn = self._reader(), Turn(read=True)
+        answers = line.now(turn, (statement,), "alone", guarded=False)
+        if answers is not None:
+            await self.breathe()
+            return answers[0]
         line.load += 1
         try:
-            (answer,) = await line.send(Turn(read=True), (statement,), "alone")
+            (answer,) = await line.send(turn, (statement,), "alone")
         finally:
             line.load -= 1
         return answer
@@ -95,6 +106,13 @@ class SqliteEngine:
             )
         return found
 
+    async def breathe(self) -> None:
+        """Let others go on, now and then."""
+        self._given += 1
+        if self._given >= self._spell:
+            self._given = 0
+            await asyncio.sleep(0)
+
     def _reader(self) -> Line:
         if not self._readers:
             return self._writer
@@ -109,7 +127,7 @@ class SqliteEngine:
 
     def _connect(self, read: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.where, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=512
+            self.where, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
             if self.where != MEMORY and not read:
@@ -139,8 +157,14 @@ class SqliteSession:
         skip = len(self._later)
         if skip:
             statements, self._later = (*self._later, *statements), []
-        answers = await self._send(statements, "", guarded and len(statements) > 1)
-        return answers[skip:]
+        guarded = guarded and len(statements) > 1
+        line = self._begun()
+        answers = line.now(self._turn, statements, "", guarded)
+        if answers is None:
+            answers = await line.send(self._turn, statements, "", guarded)
+        else:
+            await self._engine.breathe()
+        return answers[skip:] if skip else answers
 
     def later(self, statement: Statement) -> None:
         self._later.append(statement)
@@ -152,7 +176,7 @@ class SqliteSession:
         if self._line is None and not self._later:
             return
         later, self._later = self._later, []
-        sent = self._send(later, "commit")
+        sent = self._begun().send(self._turn, later, "commit")
         try:
             await asyncio.shield(sent)
         except asyncio.CancelledError:
@@ -168,11 +192,12 @@ class SqliteSession:
         self._end()
         await line.send(self._turn, (), "rollback")
 
-    def _send(self, statements: Sequence[Statement], end: End, guarded: bool = False) -> asyncio.Future[list[Any]]:
+    def _begun(self) -> Line:
+        """The line that it is on."""
         if self._line is None:
             self._line = self._engine.line(self._write)
             self._line.load += 1
-        return self._line.send(self._turn, statements, end, guarded)
+        return self._line
 
     def _end(self) -> None:
         if self._line is not None:

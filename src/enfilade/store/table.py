@@ -22,6 +22,8 @@ from enfilade.store.where import Condition, Scalar, Value
 
 R = TypeVar("R", bound=Row)
 
+FEW = 32
+"""Rows that are found by their keys in no time."""
 BATCH = 500
 """Rows that `each` reads at a time."""
 
@@ -53,7 +55,7 @@ class Table(Generic[R]):
             return found[0] if found else None
         text, values = f"{self._texts.select} WHERE {self._texts.by_key}", self._key(key)
         text += self._own(values)
-        answer = await self._read(Statement(text, values))
+        answer = await self._read(Statement(text, values, quick=True))
         return self._load(answer.rows[0]) if answer.rows else None
 
     async def lock(self, *keys: Scalar | tuple[Scalar, ...]) -> tuple[R, ...]:
@@ -74,14 +76,14 @@ class Table(Generic[R]):
             same = (f"{quoted(one.name)} = {text.mark(value)}" for one, value in zip(self._spec.key, key, strict=True))
             text.add(f"{' OR ' if at else ''}{' AND '.join(same)}")
         text.add(f"){self._own(text.values)} ORDER BY {self._texts.key_order}{self._home.dialect.for_update}")
-        answer = await self._read(Statement(str(text), text.values))
+        answer = await self._read(Statement(str(text), text.values, quick=len(tuples) <= FEW))
         return tuple(self._load(row) for row in answer.rows)
 
     async def add(self, row: R) -> R:
         """Store a new row. Raises Taken, which may be caught and the unit of work continued."""
         unit = self._writing("add")
         self._check_owner(row)
-        (count,) = await self._write(unit, (Statement(self._texts.add, self._store(row), "count"),))
+        (count,) = await self._write(unit, (Statement(self._texts.add, self._store(row), "count", quick=True),))
         if not count:
             raise await self._taken(unit, (row,), new=True)
         return row
@@ -121,7 +123,7 @@ class Table(Generic[R]):
         unit = self._writing("delete")
         values = self._key(key)
         text = f"DELETE FROM {self._texts.table} WHERE {self._texts.by_key}{self._own(values)}"
-        (count,) = await self._write(unit, (Statement(text, values, "count"),))
+        (count,) = await self._write(unit, (Statement(text, values, "count", quick=True),))
         return count > 0
 
     async def find(
@@ -260,12 +262,14 @@ class Table(Generic[R]):
             values.append(me)
         version = self._spec.version
         if version is None:
-            return Statement(texts.put, values, "count") if me is None else Statement(texts.put_own, values, "change")
+            if me is None:
+                return Statement(texts.put, values, "count", quick=True)
+            return Statement(texts.put_own, values, "change", quick=True)
         if values[self._places[version.name]] == 0:
             text = texts.put_first if me is None else texts.put_first_own
         else:
             text = texts.put if me is None else texts.put_own
-        return Statement(text + texts.returning, values, "change")
+        return Statement(text + texts.returning, values, "change", quick=True)
 
     def _check_owner(self, row: R) -> None:
         me = self._owner()
@@ -295,7 +299,7 @@ class Table(Generic[R]):
             for at, columns in enumerate(sets):
                 text.add(f"{', ' if at else ''}EXISTS (SELECT 1 FROM {self._texts.table} WHERE {same(columns)}")
                 text.add(")" if new else f" AND NOT ({same(self._spec.key)}))")
-            (answer,) = await unit.run((Statement(str(text), text.values),))
+            (answer,) = await unit.run((Statement(str(text), text.values, quick=True),))
             for found, columns in zip(answer.rows[0], sets, strict=True):
                 if found:
                     return Taken(on=tuple(one.name for one in columns))
