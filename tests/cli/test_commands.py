@@ -130,7 +130,7 @@ async def bury(at: datetime) -> None:
 
 def test_dead_letters_are_listed_retried_and_dropped(project):
     assert project.run("migrate", "--apply").exit_code == 0
-    assert project.run("dead-letters", "list").output == "There are no dead letters.\n"
+    assert project.run("dead-letters").output == "There are no dead letters.\n"
     asyncio.run(bury(datetime(2026, 1, 1, tzinfo=UTC)))
 
     listed = project.run("dead-letters", "list").output

@@ -80,6 +80,14 @@ def test_an_app_that_cannot_be_imported_is_told_with_its_line_and_no_traceback(p
     assert "Traceback" not in refused.stderr
 
 
+def test_the_configuration_may_lie_beside_the_app(project):
+    toml = project.folder / "enfilade.toml"
+    toml.rename(project.folder / project.package / "enfilade.toml")
+    project.edit("PKG/enfilade.toml", "development = true", "development = false")
+
+    assert "believes no tokens" in project.run("token", "ann").stderr
+
+
 def test_a_configuration_that_is_wrong_is_told(project):
     (project.folder / "enfilade.toml").write_text("prot = 8080\n")
     refused = project.run("check")

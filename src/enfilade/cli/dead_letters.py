@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group("dead-letters")
-def dead_letters() -> None:
+@click.group("dead-letters", invoke_without_command=True)
+@click.pass_context
+def dead_letters(context: click.Context) -> None:
     """List, retry or drop events that were given up."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
 
 
 @dead_letters.command("list")
@@ -53,7 +56,7 @@ def list_(app: str | None, as_json: bool, limit: int) -> None:
 @click.argument("id")
 @app_option
 def retry(id: str, app: str | None) -> None:
-    """Let the event ID be heard again, from its first try. A running app takes it up within a minute."""
+    """Let the event ID be heard again, from its first try. A running app takes it up in a moment."""
     _change(app, id, lambda store: store.inbox.revive(id), "It will be heard again.")
 
 

@@ -28,7 +28,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 
 def load_app(said: str | None) -> App:
-    """The app that a command is about. Raises Refused."""
+    """The app that a command is about, with its configuration. Raises Refused."""
     name, folder = (said, Path.cwd()) if said else _find()
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
@@ -41,15 +41,24 @@ def load_app(said: str | None) -> App:
     if not isinstance(app, App):
         what = f"{module_name} has no {attribute}" if app is None else f"{name} is no App but a {type(app).__name__}"
         raise Refused(f"{what}.", f'Write `{attribute} = App("...", services=[...])` in {module_name}.')
+    if app.config is None:
+        app.config = _configuration(Path(getattr(module, "__file__", None) or "").parent)
     return app
 
 
 def config_of(app: App) -> Config:
-    """The configuration that the app would start with."""
+    """The configuration that a loaded app starts with."""
+    assert app.config is not None
+    return app.config
+
+
+def _configuration(beside: Path) -> Config:
+    """What enfilade.toml says: that of the working folder, or else the one beside app.py."""
     from enfilade.config import load
 
+    file = Path("enfilade.toml")
     with start_errors():
-        return app.config or load()
+        return load(file if file.exists() else beside / file)
 
 
 def _find() -> tuple[str, Path]:
