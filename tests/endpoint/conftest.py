@@ -120,8 +120,11 @@ async def serve() -> AsyncIterator[Serve]:
     """`serve({Orders: service}, **options of rest)` gives a client; several endpoints by `endpoints=`."""
     opened: list[Client] = []
 
-    def make(services: dict[type, Any], *, prefix: str = "/", endpoints: Any = None, **options: Any) -> Client:
+    def make(
+        services: dict[type, Any], *, prefix: str = "/", endpoints: Any = None, recording: bool = True, **options: Any
+    ) -> Client:
         stage = Stage()
+        stage.recorder.enabled = recording
         site = stage.site(services)
         served = tuple(one.serve(site) for one in endpoints or [rest(prefix, **options)])
 

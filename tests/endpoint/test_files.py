@@ -122,6 +122,14 @@ async def test_a_form_with_other_parts_is_invalid_and_leaves_nothing_stored(
     assert cabinet.got == []
 
 
+async def test_other_parts_of_a_form_can_be_ignored(serve, cabinet) -> None:
+    client = serve({Files: cabinet}, unknown="ignore")
+    form = [("csrf", ("c", b"x" * 50_000)), ("file", ("a", b"abc")), ("more", ("b", b"y"))]
+
+    assert (await client.post("/files", files=form)).status_code == 201
+    assert list(client.stage.blobs.kept.values()) == [b"abc"]
+
+
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
 

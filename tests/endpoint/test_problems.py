@@ -230,3 +230,13 @@ async def test_another_shape_may_have_no_body(serve) -> None:
 
     assert (response.status_code, response.content) == (404, b"")
     assert "content-type" not in response.headers
+
+
+async def test_another_shape_that_fails_leaves_the_status_and_no_body(serve, caplog) -> None:
+    def broken(document: ProblemDocument) -> Errors:
+        raise KeyError("swordfish")
+
+    response = await serve({Orders: Shop()}, problem=broken).get("/nowhere")
+
+    assert (response.status_code, response.content) == (404, b"")
+    assert "problem hook failed" in caplog.text

@@ -133,6 +133,14 @@ async def test_the_answer_says_its_trace(shop) -> None:
     assert response.headers["trace-id"] == f"{shop.stage.recorder.recent()[-1].trace_id:032x}"
 
 
+async def test_where_nothing_is_recorded_only_a_failure_has_a_trace_id_for_the_log(serve) -> None:
+    client = serve({Items: Shop()}, recording=False)
+    good, bad = await client.get("/items/tea"), await client.get("/items/tea?x=1")
+
+    assert "trace-id" not in good.headers
+    assert bad.headers["trace-id"] == bad.json()["trace_id"]
+
+
 async def test_fields_that_stations_add_are_on_the_answer(shop) -> None:
     assert (await shop.get("/items/tea")).headers["ratelimit"] == '"default";r=9;t=60'
 

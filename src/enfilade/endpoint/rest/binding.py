@@ -107,7 +107,7 @@ def body_reader(operation: Operation, blobs: Blobs, *, unknown: Any) -> BodyRead
     if is_stream(parameter.type):
         return _raw(operation, parameter)
     if is_file(parameter):
-        return _file(operation, parameter, blobs)
+        return _file(operation, parameter, blobs, strict=unknown == "refuse")
     return _whole(operation, parameter, codec(parameter.type, names=operation.names, unknown=unknown))
 
 
@@ -130,11 +130,11 @@ def _raw(operation: Operation, parameter: Parameter) -> BodyReader:
     return read
 
 
-def _file(operation: Operation, parameter: Parameter, blobs: Blobs) -> BodyReader:
+def _file(operation: Operation, parameter: Parameter, blobs: Blobs, *, strict: bool) -> BodyReader:
     async def read(request: Request) -> Found:
         try:
             async with asyncio.timeout(operation.timeout):
-                blob = await upload(request, blobs, parameter, operation.body_limit)
+                blob = await upload(request, blobs, parameter, operation.body_limit, strict=strict)
         except TimeoutError:
             raise TooSlow(detail=f"The file was not complete after {operation.timeout:g} seconds.") from None
         return {parameter.name: parameter.default if blob is None else blob}

@@ -16,7 +16,7 @@ from enfilade.contract.codec import codec
 from enfilade.contract.operation import Operation
 from enfilade.contract.shape import Shape, shape
 from enfilade.endpoint.http import Headers, Request, Response
-from enfilade.endpoint.rest.fields import NO_STORE, line, trace_line
+from enfilade.endpoint.rest.fields import NO_STORE, call_lines, line
 from enfilade.endpoint.rest.negotiate import accepted
 from enfilade.endpoint.rest.problems import Problems
 from enfilade.endpoint.rest.reply import common_lines
@@ -52,9 +52,7 @@ def stream_replier(operation: Operation, problems: Problems, *, heartbeat: float
         write, write_problem = written[media_type]
         flow = _Flow(items)
         first = await flow.first()
-        head: Headers = [line("content-type", media_type), NO_STORE, *common, trace_line(call.trace_id)]
-        if call.reply_fields:
-            head.extend(line(name, value) for name, value in call.reply_fields.items())
+        head: Headers = [line("content-type", media_type), NO_STORE, *common, *call_lines(call)]
         if request.method == "HEAD":
             await flow.close()
             return Response(operation.status, head)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from enfilade.call import Call
+
 Line: TypeAlias = tuple[bytes, bytes]
 
 JSON: Final[Line] = (b"content-type", b"application/json")
@@ -22,8 +24,12 @@ def line(name: str, value: str) -> Line:
     return name.lower().encode("ascii"), value.encode("ascii")
 
 
-def trace_line(trace_id: int) -> Line:
-    return TRACE, b"%032x" % trace_id
+def call_lines(call: Call) -> list[Line]:
+    """What every answer of a call has: its trace, where one is recorded, and what stations added."""
+    lines = [(TRACE, b"%032x" % call.trace_id)] if call.trace_id else []
+    if call.reply_fields:
+        lines.extend(line(name, value) for name, value in call.reply_fields.items())
+    return lines
 
 
 def length_line(body: bytes) -> Line:

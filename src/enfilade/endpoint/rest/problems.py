@@ -21,7 +21,7 @@ from enfilade.contract.codec import codec
 from enfilade.contract.message import Message
 from enfilade.contract.problem import document
 from enfilade.endpoint.http import Headers, Request, Response
-from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, PROBLEM, length_line, line, trace_line
+from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, PROBLEM, call_lines, length_line, line
 from enfilade.endpoint.site import Site
 from enfilade.errors import (
     DeadlineExceeded,
@@ -90,12 +90,10 @@ class Problems:
 
     def answer(self, error: Exception, request: Request, call: Call | None = None) -> Response:
         """The answer to a request that failed, with its trace id; bugs are logged."""
-        trace_id = (call.trace_id if call is not None else 0) or self._site.clock.random.getrandbits(128)
-        problem, body = self._document(error, request, call, trace_id)
-        headers: Headers = [PROBLEM if self._hook is None else JSON, NOSNIFF, NO_STORE, trace_line(trace_id)]
+        problem, body, trace = self._document(error, request, call)
+        headers: Headers = [PROBLEM if self._hook is None else JSON, NOSNIFF, NO_STORE]
+        headers.extend(call_lines(call) if call is not None else [line("trace-id", trace)])
         headers.extend(self._said(error, problem))
-        if call is not None and call.reply_fields:
-            headers.extend(line(name, value) for name, value in call.reply_fields.items())
         counted = self._site.recorder.metrics.counter(
             "enfilade_http_problems_total", "Answers that are problems.", status=str(problem.status)
         )
@@ -106,9 +104,13 @@ class Problems:
 
     def body(self, error: Exception, request: Request, call: Call) -> bytes:
         """The document alone, for a stream that has begun."""
-        return self._document(error, request, call, call.trace_id)[1]
+        return self._document(error, request, call)[1]
 
-    def _document(self, error: Exception, request: Request, call: Call | None, trace_id: int) -> tuple[Problem, bytes]:
+    def _document(self, error: Exception, request: Request, call: Call | None) -> tuple[Problem, bytes, str]:
+        """The problem, its document, and the trace id in it: where nothing is recorded, one for the log alone."""
+        trace_id = (call.trace_id if call is not None else 0) or self._site.clock.random.getrandbits(128)
+        if call is not None:
+            call.trace_id = trace_id
         problem, trace = as_problem(error), f"{trace_id:032x}"
         names = call.operation.names if call is not None else "snake"
         try:
@@ -119,10 +121,17 @@ class Problems:
         if isinstance(problem, Bug):
             what = call.operation.id if call is not None else f"{request.method} {request.path}"
             log.error("%s failed, trace %s", what, trace, exc_info=error)
+        return problem, self._shaped(said, problem), trace
+
+    def _shaped(self, said: dict[str, Any], problem: Problem) -> bytes:
         if self._hook is None or self._encode is None:
-            return problem, msgspec.json.encode(said)
-        reshaped = self._hook(_opened(said, problem))
-        return problem, b"" if reshaped is None else self._encode(reshaped)
+            return msgspec.json.encode(said)
+        try:
+            reshaped = self._hook(_opened(said, problem))
+            return b"" if reshaped is None else self._encode(reshaped)
+        except Exception:
+            log.exception("the problem hook failed, trace %s", said["trace_id"])
+            return b""
 
     def _said(self, error: Exception, problem: Problem) -> Headers:
         """What the status has its own fields for."""

@@ -12,7 +12,7 @@ from enfilade.contract.blob import Blob
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Headers, Request, Response
 from enfilade.endpoint.rest.conditional import unchanged
-from enfilade.endpoint.rest.fields import line, trace_line
+from enfilade.endpoint.rest.fields import call_lines, line
 from enfilade.endpoint.rest.negotiate import accepted
 from enfilade.endpoint.rest.reply import common_lines
 from enfilade.errors import NotAcceptable, RangeNotSatisfiable
@@ -29,9 +29,7 @@ def file_replier(operation: Operation, blobs: Blobs) -> FileReply:
 
     async def reply(request: Request, call: Call, blob: Blob) -> Response:
         tag = b'"' + blob.sha256.encode() + b'"'
-        head: Headers = [*common, (b"etag", tag), (b"accept-ranges", b"bytes"), trace_line(call.trace_id)]
-        if call.reply_fields:
-            head.extend(line(name, value) for name, value in call.reply_fields.items())
+        head: Headers = [*common, (b"etag", tag), (b"accept-ranges", b"bytes"), *call_lines(call)]
         if operation.method == "GET" and unchanged(request, tag):
             return Response(304, head)
         accept = request.fields.get(b"accept")

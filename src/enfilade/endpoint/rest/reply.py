@@ -15,7 +15,7 @@ from enfilade.contract.operation import Operation
 from enfilade.contract.page import Page
 from enfilade.endpoint.http import Headers, Request, Response
 from enfilade.endpoint.rest.conditional import CODED, tag_of, unchanged, version_of
-from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, Line, length_line, line, trace_line
+from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, Line, call_lines, length_line, line
 from enfilade.endpoint.rest.links import Links, lifecycle
 from enfilade.endpoint.rest.negotiate import takes_gzip
 
@@ -45,7 +45,7 @@ def replier(operation: Operation, *, gzip: bool, links: tuple[Links, ...] = ()) 
         elif query:
             tag = tag_of(body)
         if query and unchanged(request, tag):
-            return Response(304, [*common[1:], (b"etag", tag), trace_line(call.trace_id)])
+            return Response(304, [*common[1:], (b"etag", tag), *call_lines(call)])
         if gzip and len(body) > _WORTH and takes_gzip(request.fields.get(b"accept-encoding", b"")):
             body = zlib.compress(body, _LEVEL, wbits=31)
             headers = [*headers, (b"content-encoding", b"gzip")]
@@ -89,9 +89,7 @@ def encoder(operation: Operation) -> Callable[[Any], bytes]:
 
 
 def _ended(common: Headers, call: Call, body: bytes, status: int) -> Headers:
-    headers = [*common, trace_line(call.trace_id)]
+    headers = [*common, *call_lines(call)]
     if status != 204:
         headers.append(length_line(body))
-    if call.reply_fields:
-        headers.extend(line(name, value) for name, value in call.reply_fields.items())
     return headers

@@ -20,11 +20,14 @@ from enfilade.store.blobs import Blobs
 _BINARY = "application/octet-stream"
 
 
-async def upload(request: Request, blobs: Blobs, parameter: Parameter, limit: int) -> Blob | None:
-    """The request's file as a stored blob; None where there is no file and the parameter can do without."""
+async def upload(request: Request, blobs: Blobs, parameter: Parameter, limit: int, *, strict: bool) -> Blob | None:
+    """The request's file as a stored blob; None where there is no file and the parameter can do without.
+
+    `strict` refuses a form with other parts than the file.
+    """
     kind, said = parameters(request.header(b"content-type"))
     if kind == "multipart/form-data":
-        return await _from_form(request, blobs, parameter, limit, said.get("boundary", ""))
+        return await _from_form(request, blobs, parameter, limit, said.get("boundary", ""), strict)
     body = pieces(request, limit)
     first = await anext(body, b"")
     if not first and not kind:  # an empty body that says its type is an empty file
@@ -41,13 +44,19 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[b
         yield piece
 
 
-async def _from_form(request: Request, blobs: Blobs, parameter: Parameter, limit: int, boundary: str) -> Blob | None:
+async def _from_form(
+    request: Request, blobs: Blobs, parameter: Parameter, limit: int, boundary: str, strict: bool
+) -> Blob | None:
     blob: Blob | None = None
     try:
         form = _Form(pieces(request, limit), boundary)
         while await form.next_part():
             disposition = form.headers.get("content-disposition", "")
             name = parameters(disposition)[1].get("name", "")
+            if name != parameter.wire and not strict:
+                async for _ in form.part():
+                    pass
+                continue
             _check_part(name, parameter, blob)
             kind = form.headers.get("content-type", _BINARY)[:255]
             blob = await blobs.put(form.part(), kind, _file_name(disposition))
