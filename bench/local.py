@@ -20,8 +20,8 @@ from enfilade import App, Message, contract, peers, query, signed_in
 from enfilade.call import Principal
 from enfilade.config import Config, TraceConfig
 
-ROUNDS = 15
-COUNT = 10_000
+ROUNDS = 200
+COUNT = 1_000
 
 
 class Product(Message):

@@ -39,7 +39,7 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station, ...]:
         guard.audit(),  # commands and refusals, one line each
         guard.identity(tools.verifier, tools.resolvers),  # who calls
         *users,  # the app's own stations
-        guard.needs(tools.may_call),  # may he
+        guard.needs(tools.callers),  # may he
         tools.meters.station,  # how often
         reading,  # now his request is read, and not before
         guard.deadline(),  # how long

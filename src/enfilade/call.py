@@ -36,7 +36,8 @@ class _Facts:
     """What every call has: in slots, because one is made for each call."""
 
     __slots__ = (
-        "arguments", "caller", "clock", "deadline", "operation", "peer", "span_id", "tenant", "trace_id",
+        "arguments", "caller", "clock", "deadline", "home", "operation", "peer", "span", "span_id", "tenant",
+        "trace_id",
     )  # fmt: skip
 
 
@@ -55,10 +56,6 @@ class Call(_Facts):
     keyed = 0
     """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
     trace_state = ""
-    span: Any = None
-    """The open span, of the trace station's own type."""
-    home: Any = None
-    """The store of the service that serves this call; set by the service host."""
     unit: Any = None
     """The open unit of work; contract calls and other foreign awaits are refused while it is."""
     commits = 0
@@ -105,6 +102,10 @@ class Call(_Facts):
         """W3C trace id as a number; 0 where the trace starts here."""
         self.span_id = span_id
         """The span that encloses this moment; before the trace station, the caller's."""
+        self.span: Any = None
+        """The open span, of the trace station's own type."""
+        self.home: Any = None
+        """The store of the service that serves this call; set by the service host."""
         if address:
             self.address = address
         if credentials:
@@ -141,6 +142,7 @@ class Call(_Facts):
         made.peer = self.operation.service
         made.trace_id = self.trace_id
         made.span_id = self.span_id
+        made.span = made.home = None
         if self.watched:
             made.watched = True
         if self.trace_state:

@@ -44,7 +44,7 @@ class Tools:
     recorder: Recorder
     verifier: Verifier
     resolvers: Sequence[guard.Resolver]
-    may_call: Callable[[str, str], bool]
+    callers: guard.Callers
     meters: guard.Meters
     bulkhead: guard.Bulkhead
     isolate: bool
@@ -65,8 +65,12 @@ class Running:
         *,
         background: bool = True,
         topic: Callable[[Any, str], Topic[Any]] = Topic,
+        outsiders: Sequence[str] = (),
     ) -> None:
-        """Raises StartError with what is wrong; nothing is open yet."""
+        """Raises StartError with what is wrong; nothing is open yet.
+
+        `outsiders` are peers that are no service and may call what is for peers: tests.
+        """
         self.app = app
         self.config = config
         self.clock = app.clock
@@ -80,8 +84,11 @@ class Running:
         self.handlers: dict[str, Handler] = {}
         """By operation id: the whole row."""
         self.served: tuple[Served, ...] = ()
-        self.outsiders: set[str] = set()
-        """Peers that are no service and may call what is for peers: tests."""
+        services = self.placement.services
+        self._callers = {
+            name: {name, *outsiders, *(other for other, placed in services.items() if name in placed.calls)}
+            for name in services
+        }
         self._stations = stations
         self._background = background
         self._topic = topic
@@ -176,7 +183,7 @@ class Running:
             recorder=self.recorder,
             verifier=self.supplies.verifier,
             resolvers=self.app.resolvers,
-            may_call=self.may_call,
+            callers=self._callers.__getitem__,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
             isolate=self.config.isolate,
@@ -194,17 +201,10 @@ class Running:
         if not isinstance(placed.build, type):
             return ()
         name = placed.contract.name
-        stations = self._stations(replace(tools, may_call=_anybody), self.app.stations)
+        stations = self._stations(replace(tools, callers=_everybody), self.app.stations)
         return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, self._instances[name])))
 
     # -- calls
-
-    def may_call(self, peer: str, service: str) -> bool:
-        """Whether a service's constructor names the contract of another; one's own operations are one's own."""
-        if peer == service or peer in self.outsiders:
-            return True
-        placed = self.placement.services.get(peer)
-        return placed is not None and service in placed.calls
 
     def mount_for(self, scope: Scope) -> Mount | None:
         """The mounted application that a request is for: ours have the precedence, by method and path."""
@@ -229,5 +229,10 @@ class Running:
         return handle(contract, self.handlers, begin)
 
 
-def _anybody(_peer: str, _service: str) -> bool:
-    return True
+class _Everybody:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _everybody(_: str) -> _Everybody:
+    return _Everybody()

@@ -120,10 +120,11 @@ class Stage:
         folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="enfilade-"))
         self.app.config = _with_folder(self._config, folder)
         try:
-            self.running = Running(self.app, self.app.config, stations, background=False, topic=self._book.topic)
+            self.running = Running(
+                self.app, self.app.config, stations, background=False, topic=self._book.topic, outsiders=[_TESTS]
+            )
             await self.running.start()
             self._exit.push_async_callback(self.running.stop)
-            self.running.outsiders.add(_TESTS)
             self.app.running_now = self.running
         except BaseException:
             await self._exit.aclose()

@@ -91,7 +91,7 @@ async def test_a_query_leaves_a_line_only_where_it_is_refused(bench: Any, lines:
 @pytest.mark.parametrize("peer", ["", "orders"])
 async def test_what_a_station_refuses_is_written(bench: Any, lines: Any, peer: str) -> None:
     operation = bench.operation("receipt", needs=signed_in & Scope("a"))
-    handler = row(operation, (audit(), needs(lambda peer, service: True)), bench.serve)
+    handler = row(operation, (audit(), needs(lambda service: {"orders", "cart", "shop", "peer"})), bench.serve)
     with pytest.raises(Forbidden):
         await handler(bench.call(operation, caller="alice", peer=peer))
 

@@ -24,7 +24,7 @@ def guarded(bench: Any, operation: Operation, last: Handler, verifier: Verifier 
     stations = (
         audit(),
         identity(verifier or Verifier([], bench.clock)),
-        needs(lambda peer, service: True),
+        needs(lambda service: {"orders", "cart", "shop", "peer"}),
         Meters(bench.clock).station,
         deadline(),
         Bulkhead(8).station,

@@ -30,7 +30,7 @@ from enfilade.guard.idempotency import idempotency as idempotency
 from enfilade.guard.identity import Resolver as Resolver
 from enfilade.guard.identity import identity as identity
 from enfilade.guard.meters import Meters as Meters
-from enfilade.guard.needs import MayCall as MayCall
+from enfilade.guard.needs import Callers as Callers
 from enfilade.guard.needs import needs as needs
 from enfilade.guard.raises import Undeclared as Undeclared
 from enfilade.guard.raises import raises as raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from functools import reduce
 from typing import TypeAlias
 
@@ -11,13 +11,13 @@ from enfilade.contract.need import AllOf, AnyOf, Anyone, Need, OwnerNeed, Peers,
 from enfilade.contract.operation import Operation
 from enfilade.errors import Forbidden, Misuse, NotFound, Unauthenticated
 
-MayCall: TypeAlias = Callable[[str, str], bool]
-"""Whether the first service may call the second: whether its constructor names the contract."""
+Callers: TypeAlias = Callable[[str], Container[str]]
+"""Who may call a service as a peer: the services whose constructors name its contract."""
 
 _Check: TypeAlias = Callable[[Call], bool]
 
 
-def needs(may_call: MayCall) -> Station:
+def needs(callers: Callers) -> Station:
     """Refuses who may not. `Owner` is a caller here; that he sees his own rows only is the store's part.
 
     Nobody: 401. Somebody without the right: 403 that says what is needed. What only peers may call does not exist for
@@ -28,8 +28,9 @@ def needs(may_call: MayCall) -> Station:
         if isinstance(operation.needs, Anyone):
             return handler
         outside = _without_peers(operation.needs)
-        inner = _check(operation.needs, may_call)
-        outer = None if outside is None else _check(outside, may_call)
+        peers = callers(operation.service)
+        inner = _check(operation.needs, peers)
+        outer = None if outside is None else _check(outside, peers)
         text = str(outside or operation.needs)
         challenge = _challenge(outside)
 
@@ -48,7 +49,7 @@ def needs(may_call: MayCall) -> Station:
     return station
 
 
-def _check(need: Need, may_call: MayCall) -> _Check:
+def _check(need: Need, peers: Container[str]) -> _Check:
     match need:
         case Anyone():
             return lambda call: True
@@ -59,11 +60,11 @@ def _check(need: Need, may_call: MayCall) -> _Check:
         case Role(name):
             return lambda call: call.caller is not None and name in call.caller.roles
         case Peers():
-            return lambda call: may_call(call.peer, call.operation.service)
+            return lambda call: call.peer in peers
         case AllOf(parts):
-            return reduce(_both, [_check(part, may_call) for part in parts])
+            return reduce(_both, [_check(part, peers) for part in parts])
         case AnyOf(parts):
-            return reduce(_either, [_check(part, may_call) for part in parts])
+            return reduce(_either, [_check(part, peers) for part in parts])
         case _:
             raise Misuse(f"no guard knows the need {need}: combine those of enfilade with & and |")
 

@@ -108,11 +108,12 @@ def _kind(hint: Any) -> Kind:
     if origin is Topic:
         return "topic"
     if isinstance(hint, type):
-        if issubclass(hint, Settings):
+        kind = cast("type[Any]", hint)
+        if issubclass(kind, Settings):
             return "settings"
-        if issubclass(hint, Secret):
+        if issubclass(kind, Secret):
             return "secret"
-        if hasattr(hint, "__aenter__") and hasattr(hint, "__aexit__"):
+        if hasattr(kind, "__aenter__") and hasattr(kind, "__aexit__"):
             return "resource"
     return "other"
 

@@ -67,7 +67,7 @@ class Recorder:
         streams = operation.style in ("stream", "bytes")
         status = operation.status
         calls = _Calls(self.metrics, operation)
-        monotonic, bits = self.clock.monotonic, self._bits
+        monotonic, bits, keep, record = self.clock.monotonic, self._bits, self._keep, calls.times.record
 
         def end(span: Span, error: BaseException | None) -> None:
             span.duration = monotonic() - span.clock
@@ -100,7 +100,13 @@ class Recorder:
                 raise
             if streams:
                 return when_done(operation, reply, lambda error: end(span, error))
-            end(span, None)
+            # What `end` does when all went well, written out: this is where nearly every call passes.
+            span.duration = duration = monotonic() - clock
+            span.status = status
+            calls.live.value -= 1
+            calls.ok.value += 1
+            record(duration)
+            keep(span)
             return reply
 
         return traced
@@ -168,19 +174,23 @@ class _Calls:
     def __init__(self, metrics: Metrics, operation: Operation) -> None:
         labels = {"service": operation.service, "operation": operation.id}
         self.live = metrics.gauge("enfilade_calls_in_flight", "Calls that are being served.", **labels)
-        self._times = metrics.histogram("enfilade_call_seconds", "How long calls took.", **labels)
-        self._ends: dict[str, Counter] = {}
+        self.times = metrics.histogram("enfilade_call_seconds", "How long calls took.", **labels)
         self._metrics, self._labels = metrics, labels
+        self._ends: dict[str, Counter] = {}
+        self.ok = self._end("ok")
 
     def end(self, outcome: str, duration: float) -> None:
         self.live.value -= 1
-        self._times.record(duration)
+        self.times.record(duration)
+        self._end(outcome).value += 1
+
+    def _end(self, outcome: str) -> Counter:
         counter = self._ends.get(outcome)
         if counter is None:
             counter = self._ends[outcome] = self._metrics.counter(
                 "enfilade_calls_total", "Calls that ended, by how.", **self._labels, outcome=outcome
             )
-        counter.value += 1
+        return counter
 
 
 class _Open:
