@@ -34,7 +34,12 @@ def test_a_whole_block_runs(code: str, tmp_path: Path) -> None:
     script.write_text(code, "utf-8")
 
     ran = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
     assert ran.returncode == 0, ran.stderr
