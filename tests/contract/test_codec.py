@@ -12,7 +12,7 @@ import pytest
 
 from enfilade import UNSET, Maybe, Message, Meta, Money, Named, Page, Sensitive
 from enfilade.contract.codec import codec
-from enfilade.errors import Invalid
+from enfilade.errors import Invalid, Malformed
 
 
 class Size(enum.Enum):
@@ -207,3 +207,19 @@ def test_a_text_that_is_no_value_is_invalid(kind: Any, texts: list[str]) -> None
 def test_plain_types_are_written_by_one_call_of_msgspec() -> None:
     assert not hasattr(codec(Page[str]).encode, "__code__")
     assert hasattr(codec(Page[datetime]).encode, "__code__")
+
+
+@pytest.mark.parametrize("text", ["3.0", "3e0", "30E-1"])
+def test_a_number_without_a_fraction_is_whole(text: str) -> None:
+    body = f'{{"sku": "tea", "unitPrice": "1", "quantity": {text}}}'.encode()
+    line = codec(Line, names="camel").decode(body)
+
+    assert (line.quantity, type(line.quantity)) == (3, int)
+    assert codec(tuple[int, ...]).decode(f"[1, {text}]".encode()) == (1, 3)
+    assert codec(float).decode(text.encode()) == 3.0
+
+
+@pytest.mark.parametrize("text", ["3.5", "1e19", "-1e19", "1e400", '"3.0"'])
+def test_other_numbers_are_not_whole(text: str) -> None:
+    with pytest.raises((Invalid, Malformed)):
+        codec(int).decode(text.encode())

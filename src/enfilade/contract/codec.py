@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from math import isfinite
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from typing_extensions import TypeForm
@@ -135,15 +135,16 @@ class Codec(Generic[T]):
             refuse_deep(raw)
 
     def _again(self, data: bytes, error: Exception) -> T:
-        """Second look at what did not decode: without the unknown, or for every place that is wrong."""
+        """Second look at what did not decode: without the unknown, with 3.0 as 3, or for every place that is wrong."""
         try:
             raw = _read(data)
             self._look_at(data, raw)
-            if self._prune is not None:
-                try:
-                    return msgspec.convert(self._prune(raw), self.type, str_keys=True)
-                except (Unfit, msgspec.ValidationError):
-                    pass
+            raw = _whole(raw)
+            load = self._prune or self._load
+            try:
+                return msgspec.convert(raw if load is None else load(raw), self.type, str_keys=True)
+            except (Unfit, msgspec.ValidationError):
+                pass
             errors = wrong_places(raw, self.shape, self.names, self.unknown)
         except RecursionError:
             raise Malformed(detail=TOO_DEEP) from None
@@ -162,6 +163,15 @@ def codec(type: TypeForm[T], *, names: Names = "snake", unknown: Unknown = "refu
 @cache
 def _codec(type_: Any, names: Names, unknown: Unknown) -> Codec[Any]:
     return Codec(type_, names, unknown)
+
+
+def _whole(raw: Any) -> Any:
+    """The same with integers for numbers without a fraction: to JSON Schema `3.0` is one (2020-12, 6.1.1)."""
+    if isinstance(raw, float):
+        return int(raw) if raw.is_integer() and abs(raw) < 2**63 else raw
+    if isinstance(raw, dict):
+        return {key: _whole(value) for key, value in cast("dict[str, Any]", raw).items()}
+    return [_whole(one) for one in cast("list[Any]", raw)] if isinstance(raw, list) else raw
 
 
 def _finite(text: str) -> bool:
