@@ -68,6 +68,12 @@ class NothingToOrder(Problem, status=422):
     """The order names no items, and the cart is empty."""
 
 
+class NamedTwice(Problem, status=422):
+    """A product stands twice in the order; say once how many."""
+
+    sku: str
+
+
 class Unsellable(Problem, status=422):
     """The catalog does not sell what was ordered."""
 
@@ -87,7 +93,7 @@ class Orders(Protocol):
     @command(
         "POST /orders",
         status=201,
-        raises=[NothingToOrder, Unsellable, UnknownCurrency, Undeliverable, OutOfStock, TooLate, Declined],
+        raises=[NothingToOrder, NamedTwice, Unsellable, UnknownCurrency, Undeliverable, OutOfStock, TooLate, Declined],
         needs=Scope("orders:write"),
         rate=Rate("30/minute"),
     )

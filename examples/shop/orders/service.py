@@ -1,7 +1,6 @@
 """Places orders: asks everybody, writes once."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, final
@@ -14,6 +13,7 @@ from shop.currency.contract import Currency, CurrencyCode
 from shop.inventory.contract import Inventory
 from shop.orders.contract import (
     Items,
+    NamedTwice,
     NothingToOrder,
     Order,
     OrderLine,
@@ -55,9 +55,12 @@ class OrdersService(Orders):
     async def place(
         self, card: Sensitive[Card], address: Sensitive[Address], currency: CurrencyCode = "USD", items: Items = ()
     ) -> Order:
-        wanted = _once_each(items or (await self.cart.basket()).items)
+        wanted = items or (await self.cart.basket()).items
         if not wanted:
             raise NothingToOrder()
+        for sku, times in Counter(item.sku for item in wanted).items():
+            if times > 1:
+                raise NamedTwice(sku=sku)
         lines = tuple([await self._line(item, currency) for item in wanted])
         shipping = await self._shipping(address, wanted, currency)
         total = sum((line.price * line.quantity for line in lines), shipping)
@@ -118,11 +121,3 @@ class OrdersService(Orders):
         if row is None:
             raise UnknownOrder()
         return row.into(Order)
-
-
-def _once_each(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Each sku once, however often it was said."""
-    pieces: Counter[str] = Counter()
-    for item in items:
-        pieces[item.sku] += item.quantity
-    return tuple(Item(sku=sku, quantity=quantity) for sku, quantity in pieces.items())
