@@ -223,3 +223,13 @@ def test_a_number_without_a_fraction_is_whole(text: str) -> None:
 def test_other_numbers_are_not_whole(text: str) -> None:
     with pytest.raises((Invalid, Malformed)):
         codec(int).decode(text.encode())
+
+
+def test_two_fields_with_one_name_on_the_wire_are_refused() -> None:
+    class Odd(Message):
+        made_at: int
+        madeAt: int
+
+    codec(Odd)
+    with pytest.raises(TypeError, match="two fields of Odd have one name"):
+        codec(Odd, names="camel")

@@ -179,6 +179,8 @@ class _Load(_Walk):
 
     def struct(self, struct: Struct) -> Step:
         members = {self._wire(field): (field.encode, self.step(field.shape)) for field in struct.fields}
+        if len(members) < len(struct.fields):
+            raise TypeError(f"two fields of {struct.cls.__name__} have one name on the wire: name one of them by Named")
         if struct.tag is not None:
             members[struct.tag_field] = (struct.tag_field, None)
         ignore = self.ignore
