@@ -27,6 +27,14 @@ def test_the_app_is_found_from_inside_its_package(project, monkeypatch):
     assert project.run("routes").exit_code == 0
 
 
+def test_the_app_may_lie_below_src(project):
+    (project.folder / "src").mkdir()
+    (project.folder / project.package).rename(project.folder / "src" / project.package)
+
+    assert project.run("routes").exit_code == 0
+    assert project.run("routes", f"{project.package}.app:app").exit_code == 0
+
+
 def test_of_two_apps_one_must_be_said(project):
     (project.folder / "pyproject.toml").unlink()
     shutil.copytree(project.folder / project.package, project.folder / "other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import sysconfig
 import tomllib
@@ -29,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 def load_app(said: str | None) -> App:
     """The app that a command is about, with its configuration. Raises Refused."""
-    name, folder = (said, Path.cwd()) if said else _find()
+    name, folder = (said, _root(said)) if said else _find()
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
         raise Refused(f"{name} names no app.", "Write it as module:name, such as shop.app:app.")
@@ -65,7 +66,7 @@ def _find() -> tuple[str, Path]:
     """The app that pyproject.toml names, or the only one there is, and the folder to import it from."""
     here = Path.cwd()
     if (named := _named(here / "pyproject.toml")) is not None:
-        return named, here / "src" if (here / "src" / named.split(":")[0].split(".")[0]).exists() else here
+        return named, _root(named)
     if _makes_an_app(here / "app.py") and f"from {here.name}." in (here / "app.py").read_text("utf-8"):
         return f"{here.name}.app:app", here.parent  # the working folder is itself the package
     found: list[tuple[str, Path]] = []
@@ -86,6 +87,13 @@ def _find() -> tuple[str, Path]:
         remedy = f'Say which one, or write app = "{found[0][0]}" under [tool.enfilade] in pyproject.toml.'
         raise Refused(f"there is more than one app here: {names}.", remedy)
     return found[0]
+
+
+def _root(name: str) -> Path:
+    """Where the package of a named app lies: the working folder, or `src` in it."""
+    here = Path.cwd()
+    package = re.split("[.:]", name)[0]
+    return here / "src" if (here / "src" / package).exists() else here
 
 
 def _named(pyproject: Path) -> str | None:
