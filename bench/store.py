@@ -1,7 +1,7 @@
 """A row and its outbox row in one unit of work on SQLite, 32 at a time: the store against aiosqlite.
 
-Both write to a file of their own on the same disk with `synchronous = full`, in turns; each has the median of its rounds.
-The store's side is what a service runs: a call, `@atomic`, `Table.add` and `Topic.publish`. aiosqlite's side is one
+Both write to a file of their own on the same disk with `synchronous = full`, in turns; each has the median of its
+rounds. The store's side is what a service runs: a call, `@atomic`, `Table.add` and `Topic.publish`. aiosqlite's side is one
 connection whose transactions take turns by a lock, as its users have it: BEGIN IMMEDIATE, two INSERTs, COMMIT.
 """
 
@@ -105,8 +105,8 @@ async def theirs(folder: str) -> tuple[Callable[[int], Awaitable[None]], Callabl
     await connection.execute("PRAGMA journal_mode = wal")
     await connection.execute("PRAGMA synchronous = full")
     await connection.execute(
-        "CREATE TABLE orders (id TEXT PRIMARY KEY, customer TEXT NOT NULL, sku TEXT NOT NULL, quantity INTEGER NOT NULL, "
-        "version INTEGER NOT NULL) STRICT"
+        "CREATE TABLE orders (id TEXT PRIMARY KEY, customer TEXT NOT NULL, sku TEXT NOT NULL, "
+        "quantity INTEGER NOT NULL, version INTEGER NOT NULL) STRICT"
     )
     await connection.execute("CREATE INDEX orders_customer ON orders (customer)")
     await connection.execute(

@@ -59,7 +59,7 @@ class PostgresEngine:
             ) from None
         try:
             self.pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=POOL, reset=_reset, statement_cache_size=512,
+                self._url, min_size=1, max_size=POOL, reset=_as_it_is, statement_cache_size=512,
                 server_settings={
                     "search_path": f"{quoted(self.schema)}, public",
                     "application_name": f"enfilade {self._service}",
@@ -231,25 +231,30 @@ class PostgresSession:
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
-                try:
-                    if self._advised and not connection.is_closed():
-                        await _reset(connection)
-                        await connection.execute("SELECT pg_advisory_unlock_all()")
-                finally:
-                    await self._engine.pool.release(connection)
+                await _undone(connection, advised=self._advised)
+                await self._engine.pool.release(connection)
         finally:
             Turns.give(self._held)
+
+
+async def _undone(connection: Any, *, advised: bool) -> None:
+    """Leave the connection as it came; one that cannot even do that is not used again."""
+    try:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+        if advised:
+            await connection.execute("SELECT pg_advisory_unlock_all()")
+    except Exception:
+        connection.terminate()
+
+
+async def _as_it_is(connection: Any) -> None:
+    """What the pool would reset at each return, sessions do themselves where there is a need."""
 
 
 def _driver() -> Any:
     """asyncpg, which is an extra, and says nothing about its types."""
     return import_module("asyncpg")
-
-
-async def _reset(connection: Any) -> None:
-    """Before another takes the connection."""
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
 
 
 async def _run(connection: Any, one: Statement) -> Any:
