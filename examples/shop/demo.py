@@ -15,15 +15,13 @@ from textwrap import indent
 from typing import TypeVar
 
 import httpx2
-import msgspec
 
 from enfilade import Page
 from enfilade.cli.refused import Refused
 from enfilade.cli.serve import run_until_stopped, serving, signals
 from enfilade.config import Config
 from enfilade.contract.codec import codec
-from enfilade.trace.span import Span
-from enfilade.trace.traces import Trace, assemble
+from enfilade.trace.traces import assemble
 from enfilade.trace.tree import tree
 from shop.accounts.contract import Account, Session
 from shop.app import app
@@ -96,18 +94,10 @@ async def mailed(http: httpx2.AsyncClient, order: Order) -> str:
 
 
 def purchase() -> str:
-    """The trace of the purchase, without what only a machine would read."""
+    """The trace of the purchase."""
     assert app.running_now is not None
     traces = assemble(app.running_now.recorder.recent())
-    trace = next(one for one in traces if one.root.name == "orders.place")
-    return tree(Trace(tuple(plain(span) for span in trace.spans)), color=sys.stdout.isatty())
-
-
-def plain(span: Span) -> Span:
-    if span.kind == "server":
-        return span
-    name = f"{span.facts['topic']} is heard" if span.kind == "consumer" else span.name
-    return msgspec.structs.replace(span, name=name, facts={})
+    return tree(next(one for one in traces if one.root.name == "orders.place"), color=sys.stdout.isatty())
 
 
 @contextmanager

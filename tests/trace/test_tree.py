@@ -18,7 +18,16 @@ def purchase() -> Trace:
         [
             span(4, 2, "catalog.product", 0.0005, 0.0001),
             span(3, 1, "payments.charge", 0.002, 0.0099, outcome="declined", status=402),
-            span(5, 3, "POST carrier", 0.0025, 0.009, facts={"host": "pay.example"}, outcome="unavailable", status=503),
+            span(
+                5,
+                3,
+                "POST carrier",
+                0.0025,
+                0.009,
+                facts={"host": "pay.example", "status": 503},
+                outcome="unavailable",
+                status=503,
+            ),
             span(1, 0, "orders.place", 0, 0.0124, kind="server", facts=route, status=201),
             span(2, 1, "cart.cart", 0.0004, 0.0004, phases=(Phase("read", 0, 0.000085),)),
         ]
@@ -32,7 +41,7 @@ def test_a_trace_is_a_tree_with_times() -> None:
         "├─ cart.cart                             +400 µs   400 µs  read 85 µs",
         "│  └─ catalog.product                    +500 µs   100 µs",
         "└─ payments.charge             declined  +2.0 ms   9.9 ms",
-        "   └─ POST carrier          unavailable  +2.5 ms   9.0 ms  host=pay.example",
+        "   └─ POST carrier          unavailable  +2.5 ms   9.0 ms  status=503",
     ]
 
 

@@ -33,6 +33,7 @@ def configure(*, json: bool = True, level: str | int = "INFO", stream: TextIO | 
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells every address that is asked, secrets in it or not
 
 
 class _Lines(logging.StreamHandler[TextIO]):

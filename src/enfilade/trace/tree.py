@@ -13,6 +13,8 @@ from enfilade.trace.traces import Trace
 _RED: Final = "31"
 _YELLOW: Final = "33"
 _DIM: Final = "2"
+_SAID: Final = frozenset(("topic", "consumer", "event", "method", "host"))
+"""Facts that stand in a span's name, or in that of its child, or help nobody who reads."""
 
 
 def tree(trace: Trace, *, color: bool = False) -> str:
@@ -92,7 +94,10 @@ def _walk(trace: Trace) -> Iterable[tuple[str, Span]]:
 
 def _name(span: Span) -> str:
     method, route = span.facts.get("http.request.method"), span.facts.get("http.route")
-    return one_line(f"{method} {route}  {span.name}" if span.kind == "server" and method and route else span.name)
+    if span.kind == "server" and method and route:
+        return one_line(f"{method} {route}  {span.name}")
+    topic = span.facts.get("topic")
+    return one_line(f"{span.name} {topic}" if topic else span.name)
 
 
 def _end(span: Span) -> str:
@@ -103,8 +108,15 @@ def _end(span: Span) -> str:
 
 def _notes(span: Span) -> str:
     parts = [f"{phase.name} {time(phase.duration)}" for phase in span.phases]
-    facts = [f"{name}={value}" for name, value in span.facts.items() if not name.startswith("http.")]
+    facts = [f"{name}={value}" for name, value in span.facts.items() if _tells(name, value)]
     return one_line(", ".join(parts + facts))
+
+
+def _tells(name: str, value: object) -> bool:
+    """Whether a fact says something that the line does not say already; ids are for machines."""
+    if name.startswith("http.") or name in _SAID:
+        return False
+    return not (name == "try" and value == 1) and not (name == "status" and isinstance(value, int) and value < 300)
 
 
 def _hue(span: Span) -> str:
