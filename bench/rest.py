@@ -16,15 +16,15 @@ from http_load import Server, load, post
 from enfilade.clock import SystemClock
 from enfilade.identity import DevelopmentIssuer, Tokens
 
-ROUNDS = 6
-COUNT = 2400
+ROUNDS = 12
+COUNT = 3200
 
 BODY = json.dumps(
     {
-        "customer": "ann", "email": "ann@example.com", "phone": "+49 30 1234567", "currency": "EUR", "gift": False,
-        "note": "Leave it at the door.", "priority": 3, "coupon": None,
+        "customer": "ann", "currency": "EUR", "email": "ann@example.com", "priority": 3, "gift": False,
+        "note": "Leave it at the door.", "coupon": None, "tags": ["web", "vip"],
         "address": {"street": "1 Long Street", "city": "Berlin", "zip": "10115", "country": "DE"},
-        "lines": [{"sku": f"sku-{at}", "quantity": at + 1, "price": "12.50"} for at in range(3)],
+        "lines": [{"sku": f"sku-{at}", "quantity": at + 1, "cents": 1250} for at in range(3)],
     }
 ).encode()  # fmt: skip
 

@@ -44,9 +44,9 @@ class Server:
         raise RuntimeError(f"the server {self.name} did not start")
 
     def cpu(self) -> float:
-        """Seconds of CPU so far, all threads."""
-        times = self._watch.cpu_times()
-        return times.user + times.system
+        """Seconds of CPU so far, all threads; to the nanosecond, where `cpu_times` counts ticks of 10 ms."""
+        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def resident(self) -> int:
         """Bytes of resident memory."""

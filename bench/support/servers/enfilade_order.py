@@ -2,7 +2,7 @@
 
 import os
 import sys
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Annotated, Protocol, final
 
 import uvicorn
@@ -12,44 +12,42 @@ from enfilade.config import Config, TraceConfig
 
 
 class Address(Message):
-    street: str
-    city: str
-    zip: str
-    country: str
+    street: Annotated[str, Meta(min_length=1, max_length=200)]
+    city: Annotated[str, Meta(min_length=1, max_length=100)]
+    zip: Annotated[str, Meta(max_length=12)]
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
 
 
 class Line(Message):
-    sku: str
+    sku: Annotated[str, Meta(min_length=1, max_length=40)]
     quantity: Annotated[int, Meta(ge=1, le=99)]
-    price: Decimal
+    cents: Annotated[int, Meta(ge=0)]
 
 
 class NewOrder(Message):
     customer: str
-    email: str
-    phone: str
-    currency: str
-    note: str
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    email: Annotated[str, Meta(max_length=254)]
+    priority: Annotated[int, Meta(ge=0, le=9)]
     gift: bool
-    priority: int
-    coupon: str | None
+    note: Annotated[str, Meta(max_length=1000)]
     address: Address
-    lines: tuple[Line, ...]
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=100)]
+    tags: tuple[str, ...]
+    coupon: str | None
 
 
 class Placed(Message):
     id: str
-    total: Decimal
     customer: str
-    email: str
-    phone: str
     currency: str
-    note: str
+    total: int
+    at: datetime
     gift: bool
-    priority: int
-    coupon: str | None
+    note: str
     address: Address
     lines: tuple[Line, ...]
+    tags: tuple[str, ...]
 
 
 @contract(owner="bench", version=1)
@@ -63,11 +61,10 @@ class Orders(Protocol):
 @final
 class OrdersService(Orders):
     async def place(self, order: NewOrder) -> Placed:
-        total = sum((line.price * line.quantity for line in order.lines), Decimal(0))
+        total = sum(line.cents * line.quantity for line in order.lines)
         return Placed(
-            id="ord_1", total=total, customer=order.customer, email=order.email, phone=order.phone,
-            currency=order.currency, note=order.note, gift=order.gift, priority=order.priority, coupon=order.coupon,
-            address=order.address, lines=order.lines,
+            id="ord_1", customer=order.customer, currency=order.currency, total=total, at=datetime.now(UTC), gift=order.gift,
+            note=order.note, address=order.address, lines=order.lines, tags=order.tags,
         )  # fmt: skip
 
 
