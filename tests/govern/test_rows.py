@@ -18,6 +18,12 @@ import pytest
         ("row.into(Sales, count=1)", ""),
         ("row.into(Sales, **{'count': 1})", ""),
         ("row.replace(state='paid')", ""),
+        ("[one for row in await self.catalogs()]; row.replace(stat=1)", "no field stat"),
+        (
+            "for row in await self.orders.find():\n            row = row.replace(state='paid').replace(stat=1)",
+            "no field stat",
+        ),
+        ("for row in [1, 2]:\n            row.replace(stat=1)", ""),
         ("current().me.replace('a', 'b')", ""),
     ],
 )

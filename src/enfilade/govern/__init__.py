@@ -9,7 +9,7 @@ sql         SQL, prepared against the service's tables
 units       what `@atomic` must and must not hold; commits: one unit of work for each entry
 guards      guards that were probably forgotten
 
-source, program, infer, reach, literal    how the rules read code: files, classes, types, calls, texts
+source, program, bound, infer, reach, literal    how the rules read code: files, classes, names, types, calls, texts
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from types import FunctionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from enfilade.contract.page import Page
-from enfilade.govern.program import Function, Service, own_attribute, own_nodes
+from enfilade.govern.bound import Binding, Bound
+from enfilade.govern.program import Function, Service, own_attribute
 from enfilade.service.inject import is_contract
 from enfilade.store import Row, Table
 
@@ -30,19 +31,19 @@ class Types:
     function: Function
     outer: Types | None = None
     """Of the function around it."""
-    _bound: dict[str, list[_Binding]] = field(init=False)
-    _asked: dict[str, Any | None] = field(default_factory=dict[str, "Any | None"])
+    _bound: Bound = field(init=False)
+    _asked: dict[tuple[Binding, ...], Any | None] = field(default_factory=dict[tuple[Binding, ...], "Any | None"])
 
     def __post_init__(self) -> None:
-        self._bound = _bindings(self.function)
+        self._bound = Bound(self.function.node)
 
     def inside(self, function: Function) -> Types:
         """What is known inside a function that is defined in this one."""
         return Types(self.service, function, self)
 
-    def values(self, name: str) -> list[ast.expr] | None:
+    def values(self, name: ast.Name) -> list[ast.expr] | None:
         """Every expression that a local name is given as its value; None where that is not all there is to it."""
-        bound = self._bound.get(name)
+        bound = self._bound.of(name)
         if bound is None:
             return None if self.outer is None else self.outer.values(name)
         plain = [one.value for one in bound if one.value is not None and not one.item]
@@ -54,7 +55,7 @@ class Types:
             case ast.Await() | ast.NamedExpr() | ast.Starred():
                 return self.of(node.value)
             case ast.Name():
-                return self._name(node.id)
+                return self._name(node)
             case ast.Attribute():
                 return self._attribute(node)
             case ast.Call():
@@ -69,23 +70,24 @@ class Types:
             case _:
                 return None
 
-    def _name(self, name: str) -> Any | None:
-        if name not in self._bound:
+    def _name(self, name: ast.Name) -> Any | None:
+        bound = self._bound.of(name)
+        if bound is None:
             return self.outer._name(name) if self.outer is not None else None
-        if name in self._asked:
-            return self._asked[name]
-        self._asked[name] = None
-        for one in self._bound[name]:
+        if bound in self._asked:
+            return self._asked[bound]
+        self._asked[bound] = None
+        for one in bound:
             if one.value is not None and _is_none(one.value):
                 continue
             kind = self._binding(one)  # may ask for the name itself, as `row = row.replace(...)` does
-            if kind is None or self._asked[name] not in (None, kind):
-                self._asked[name] = None
+            if kind is None or self._asked[bound] not in (None, kind):
+                self._asked[bound] = None
                 return None
-            self._asked[name] = kind
-        return self._asked[name]
+            self._asked[bound] = kind
+        return self._asked[bound]
 
-    def _binding(self, one: _Binding) -> Any | None:
+    def _binding(self, one: Binding) -> Any | None:
         if one.annotation is not None:
             return annotated(one.annotation, self.function)
         value = None if one.value is None else self.of(one.value)
@@ -128,16 +130,6 @@ class Types:
             kind = self.function.resolve(node.args[0])
             return kind if isinstance(kind, type) else None
         return None
-
-
-@dataclass(frozen=True)
-class _Binding:
-    """One place that gives a name a value. Neither value nor annotation: nobody can tell."""
-
-    value: ast.expr | None = None
-    annotation: ast.expr | None = None
-    item: bool = False
-    """The name is an item of the value."""
 
 
 def item_of(kind: Any) -> Any | None:
@@ -195,51 +187,3 @@ def _of_table(row: Any, node: ast.Call) -> Any | None:
     if method == "each":
         return AsyncGenerator[row, None]
     return Page[row] if method == "page" else None
-
-
-def _bindings(function: Function) -> dict[str, list[_Binding]]:  # noqa: C901  (one case for each way to bind a name)
-    found: dict[str, list[_Binding]] = {}
-
-    def bind(target: ast.expr, binding: _Binding) -> None:
-        if isinstance(target, ast.Name):
-            found.setdefault(target.id, []).append(binding)
-        elif isinstance(target, ast.Tuple | ast.List):
-            inner = _Binding(binding.value, item=True) if not binding.item else _Binding()
-            for one in target.elts:
-                bind(one, _Binding() if isinstance(one, ast.Starred) else inner)
-        elif isinstance(target, ast.Starred):
-            bind(target.value, _Binding())
-
-    arguments = function.node.args
-    for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-        found[one.arg] = [_Binding(annotation=one.annotation)]
-    for one in (arguments.vararg, arguments.kwarg):
-        if one is not None:
-            found[one.arg] = [_Binding()]
-    for node in own_nodes(function.node):
-        match node:
-            case ast.Assign():
-                for target in node.targets:
-                    bind(target, _Binding(node.value))
-            case ast.AnnAssign():
-                bind(node.target, _Binding(node.value, node.annotation))
-            case ast.NamedExpr():
-                bind(node.target, _Binding(node.value))
-            case ast.For() | ast.AsyncFor() | ast.comprehension():
-                bind(node.target, _Binding(node.iter, item=True))
-            case ast.AugAssign():
-                bind(node.target, _Binding())
-            case ast.withitem() if node.optional_vars is not None:
-                bind(node.optional_vars, _Binding())
-            case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar() if node.name:
-                found.setdefault(node.name, []).append(_Binding())
-            case ast.MatchMapping() if node.rest:
-                found.setdefault(node.rest, []).append(_Binding())
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                found.setdefault(node.name, []).append(_Binding())
-            case ast.Import() | ast.ImportFrom():
-                for one in node.names:
-                    found.setdefault((one.asname or one.name).partition(".")[0], []).append(_Binding())
-            case _:
-                pass
-    return found

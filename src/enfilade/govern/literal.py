@@ -27,7 +27,7 @@ def texts(types: Types, node: ast.expr) -> tuple[str, ...] | None:
         case ast.IfExp():
             return _either(types, [node.body, node.orelse])
         case ast.Name():
-            values = types.values(node.id)
+            values = types.values(node)
             if values is not None:
                 return None if any(node.id in _names(one) for one in values) else _either(types, values)
             return _text(types.function.resolve(node))
@@ -49,7 +49,7 @@ def built(types: Types, node: ast.expr) -> bool:
         case ast.IfExp():
             return built(types, node.body) or built(types, node.orelse)
         case ast.Name():
-            return any(node.id not in _names(one) and built(types, one) for one in types.values(node.id) or ())
+            return any(node.id not in _names(one) and built(types, one) for one in types.values(node) or ())
         case _:
             return False
 
