@@ -154,7 +154,7 @@ class Running:
             await store.open()
             self._exit.push_async_callback(store.close)
             for change in await store.migrate(apply=self.config.development):
-                if not change.applied:
+                if change.needed and not change.applied:
                     remedy = "Run `enfilade migrate` and read what it would do."
                     findings.append(Finding(name, str(change), remedy, "schema"))
         refuse(findings)
