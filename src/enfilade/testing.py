@@ -54,7 +54,7 @@ class Given(Generic[S, C]):
         self._contract = contract
 
     def by(self, fake: C) -> S:
-        self._stage.replace(self._contract, fake)
+        self._stage._replace(self._contract, fake)
         return self._stage
 
 
@@ -113,7 +113,7 @@ class Stage:
         """A fake in the place of a contract's implementation."""
         return Given(self, contract)
 
-    def replace(self, contract: Any, fake: object) -> None:
+    def _replace(self, contract: Any, fake: object) -> None:
         self.app.builders[contract] = lambda: fake
 
     async def __aenter__(self) -> Self:
@@ -232,8 +232,8 @@ class Bench(Stage):
         super().__init__(App("bench", services=contracts, endpoints=None), start=start, seed=seed, config=config)
         self.app.builders[contracts[0]] = service
 
-    def replace(self, contract: Any, fake: object) -> None:
-        super().replace(contract, fake)
+    def _replace(self, contract: Any, fake: object) -> None:
+        super()._replace(contract, fake)
         if contract not in self.app.services:
             self.app.services = (*self.app.services, contract)
 

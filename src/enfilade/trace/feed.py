@@ -20,7 +20,7 @@ from typing import Protocol
 from enfilade.trace.recorder import Recorder
 from enfilade.trace.span import Span
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("enfilade.trace")
 
 
 class Sink(Protocol):
