@@ -1,7 +1,7 @@
 """A row and its outbox row in one unit of work on SQLite, 32 at a time: the store against aiosqlite.
 
 Both write to a file of their own on the same disk with `synchronous = full`, in turns; each has the median of its
-rounds. The store's side is what a service runs: a call, `@atomic`, `Table.add` and `Topic.publish`. aiosqlite's side is one
+rounds. The store's side is what a service runs: a call, `@atomic`, `Table.add`, `Topic.publish`. aiosqlite's is one
 connection whose transactions take turns by a lock, as its users have it: BEGIN IMMEDIATE, two INSERTs, COMMIT.
 """
 

@@ -15,6 +15,7 @@ settings.register_profile("here", deadline=None)  # other work on a shared machi
 settings.load_profile("here")
 
 _EMPTY = """
+SET client_min_messages = warning;
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND backend_type = 'client backend';
 DO $$ DECLARE name text; BEGIN

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from importlib import import_module
 from typing import Any, Literal
@@ -23,6 +24,8 @@ from enfilade.store.turns import Turns
 
 POOL = 8
 """Connections of one service at most; a server takes a hundred by default."""
+PATIENCE = 5.0
+"""Seconds that closing waits for what is still running."""
 TRIES = 20
 """How often a short unit of work of the platform's own is run again; it has no deadline."""
 
@@ -74,7 +77,10 @@ class PostgresEngine:
     async def close(self) -> None:
         if self.pool is not None:
             pool, self.pool = self.pool, None
-            await pool.close()
+            try:
+                await asyncio.wait_for(pool.close(), PATIENCE)
+            except TimeoutError:
+                pool.terminate()
 
     async def read(self, statement: Statement) -> Answer:
         try:
@@ -245,7 +251,8 @@ async def _undone(connection: Any, *, advised: bool) -> None:
         if advised:
             await connection.execute("SELECT pg_advisory_unlock_all()")
     except Exception:
-        connection.terminate()
+        with suppress(Exception):  # it is gone already
+            connection.terminate()
 
 
 async def _as_it_is(connection: Any) -> None:
@@ -292,8 +299,8 @@ def _told(error: Exception) -> Exception:
     asyncpg = _driver()
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return Rerun("the tables were changed meanwhile")
-    if isinstance(error, (asyncpg.DataError, asyncpg.InterfaceError)) and not isinstance(error, asyncpg.PostgresError):
-        return Broken("type", str(error))
+    if isinstance(error, asyncpg.InterfaceError):  # a value that is not of the column's type, or no connection
+        return Broken("type", str(error)) if isinstance(error, ValueError) else Unavailable(str(error))
     state = getattr(error, "sqlstate", None)
     if not isinstance(error, asyncpg.PostgresError) or not isinstance(state, str):
         lost = isinstance(error, (OSError, asyncpg.PostgresConnectionError))

@@ -85,10 +85,10 @@ class Store:
             if unit.ended is not None:
                 unit.refuse_ended()
             await unit.session.commit()
-        except Missed:
-            raise LeaseLost from None
-        except BaseException:
+        except BaseException as error:
             await unit.session.rollback()
+            if isinstance(error, Missed):
+                raise LeaseLost from None
             raise
         finally:
             platform.reset(token)
