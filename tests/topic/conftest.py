@@ -95,12 +95,16 @@ class World:
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 
     async def close(self) -> None:
+        await self.messaging.stop()
         await self._exit.aclose()
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncGenerator[World]:
-    """Files, so that a world can be started again."""
-    made = World(f"sqlite:{tmp_path}/{{service}}.db")
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[World]:
+    """On files, or on a server for whoever asks by parameter, so that a world can be started again."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        made = World(f"sqlite:{tmp_path}/{{service}}.db")
+    else:
+        made = World(request.getfixturevalue("postgres_url"))
     yield made
     await made.close()

@@ -13,6 +13,8 @@ from enfilade.contract.message import Event
 from enfilade.store import Entry, Key, Row, Store, Table, atomic
 from enfilade.topic import Messaging, Pace, Topic, on
 
+pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
+
 
 class OrderPlaced(Event, key="order"):
     order: str
@@ -426,4 +428,4 @@ async def test_what_was_heard_is_remembered_for_a_week_or_as_long_as_the_event_i
 
     assert await again(timedelta(days=6)) == []
     assert await again(timedelta(days=2)) == ["o1/1"]
-    assert await again(timedelta(days=23)) == ["o1/1", "ann"]
+    assert sorted(await again(timedelta(days=23))) == ["ann", "o1/1"]

@@ -203,7 +203,6 @@ async def test_in_the_background_a_timer_comes_when_its_time_has_come(world: Any
     while not hearer.heard:
         await world.clock.advance(1)
         await asyncio.sleep(0.001)
-        assert world.clock.now() < due.replace(minute=12)
     await world.messaging.stop()
 
     assert world.clock.now() >= due

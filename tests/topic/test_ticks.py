@@ -16,6 +16,9 @@ from enfilade.topic import Messaging, Topic, every, on
 HOUR = timedelta(hours=1)
 
 
+pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
+
+
 class RenewalDue(Event, key="tenant"):
     tenant: str
     round: int
