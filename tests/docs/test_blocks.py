@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(kind: str) -> list[object]:
@@ -50,8 +51,39 @@ def test_a_fragment_is_python(code: str) -> None:
     ast.parse(textwrap.dedent(code))
 
 
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as a link writes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    broken = [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()]
+    broken = [
+        f"{name}#{anchor}"
+        for name, anchor in LINK.findall(FENCE.sub("", page.read_text("utf-8")))
+        if not (target := page.parent / name if name else page).exists() or (anchor and anchor not in anchors(target))
+    ]
 
     assert broken == []
+
+
+def test_each_invariant_names_what_holds_it() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    invariants = [part.partition("\n\n")[0] for part in text.split("- **Invariant: ")[1:]]
+
+    for one in invariants:
+        named = re.findall(r"`((?:tests/|\.)[\w./]+)`", one)
+        assert named, one
+        assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_each_place_that_the_architecture_names_is_there() -> None:
+    text = FENCE.sub("", (ROOT / "ARCHITECTURE.md").read_text("utf-8"))
+
+    named = re.findall(r"`([\w/]+/|[\w/]+\.(?:py|md))`", text)
+
+    assert "contract/" in named
+    assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "src/enfilade" / name).exists())] == [
+        "src/enfilade/X/", "docs/X.md", "tests/X/",
+    ]  # fmt: skip
