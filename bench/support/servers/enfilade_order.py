@@ -5,9 +5,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, final
 
-import uvicorn
-
 from enfilade import App, Body, Message, Meta, Rate, Scope, command, contract
+from enfilade.cli.serve import run_until_stopped, serving, signals
 from enfilade.config import Config, TraceConfig
 
 
@@ -77,4 +76,12 @@ config = Config(
 app = App("bench", services=[Orders], config=config)
 app.service(Orders).by(OrdersService)
 
-uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, loop="uvloop", http="httptools")
+
+async def serve() -> None:
+    """As `enfilade run` does."""
+    with signals() as stop:
+        async with serving(app, port=int(sys.argv[1])):
+            await stop.wait()
+
+
+run_until_stopped(serve())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -44,6 +45,9 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
             server = uvicorn.Server(settings)
             # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
             server.lifespan = settings.lifespan_class(settings)
+            # What was loaded stays for good: the collector need not look at it again with every tenth of a request.
+            gc.collect()
+            gc.freeze()
             await server.startup(sockets=[listener])
             ticking = asyncio.create_task(server.main_loop())
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, TypeAlias
 
 from enfilade.call import Call
@@ -21,14 +22,19 @@ def line(name: str, value: str) -> Line:
     """A field of any text: what could end it, or is no Latin letter, is left out."""
     if not (value.isascii() and value.isprintable()):
         value = "".join(letter for letter in value if " " <= letter <= "~")
-    return name.lower().encode("ascii"), value.encode("ascii")
+    return _name(name), value.encode("ascii")
+
+
+@cache
+def _name(name: str) -> bytes:
+    return name.lower().encode("ascii")
 
 
 def call_lines(call: Call) -> list[Line]:
     """What every answer of a call has: its trace, where one is recorded, and what stations added."""
     lines = [(TRACE, b"%032x" % call.trace_id)] if call.trace_id else []
     if call.reply_fields:
-        lines.extend(line(name, value) for name, value in call.reply_fields.items())
+        lines += [line(name, value) for name, value in call.reply_fields.items()]
     return lines
 
 

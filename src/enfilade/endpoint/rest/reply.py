@@ -15,7 +15,7 @@ from enfilade.contract.operation import Operation
 from enfilade.contract.page import Page
 from enfilade.endpoint.http import Headers, Request, Response
 from enfilade.endpoint.rest.conditional import CODED, tag_of, unchanged, version_of
-from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, Line, call_lines, length_line, line
+from enfilade.endpoint.rest.fields import JSON, NOSNIFF, Line, call_lines, length_line, line
 from enfilade.endpoint.rest.links import Links, lifecycle
 from enfilade.endpoint.rest.negotiate import takes_gzip
 
@@ -64,7 +64,7 @@ def common_lines(operation: Operation) -> list[Line]:
     """Fields that all good answers of an operation have."""
     lines = [NOSNIFF, *lifecycle(operation)]
     if operation.method != "GET":
-        return [*lines, NO_STORE]
+        return lines  # nobody may keep the answer to an unsafe method unless it says so (RFC 9111, 3)
     headers = [one.wire for one in operation.parameters if one.place == "header"]
     lines.append(line("vary", ", ".join(("Accept", "Accept-Encoding", "Authorization", *headers))))
     # A shared cache may keep only what is the same for everyone, and nobody may use it without asking again.
