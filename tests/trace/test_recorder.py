@@ -244,7 +244,7 @@ async def test_facts_are_bounded(clock: VirtualClock) -> None:
 
 
 async def test_a_sample_is_chosen_by_the_trace_and_holds_for_all_of_it(clock: VirtualClock) -> None:
-    here, there = Recorder(clock, sample=0.25), Recorder(clock, sample=0.25)
+    here, there = Recorder(clock, size=4096, sample=0.25), Recorder(clock, sample=0.25)
 
     for _ in range(1000):
         with here.span("outer"), here.span("inner"):

@@ -42,7 +42,7 @@ class Recorder:
     """
 
     def __init__(
-        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 256, sample: float = 1.0
+        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 1024, sample: float = 1.0
     ) -> None:
         self.clock = clock
         self.service = service
