@@ -87,3 +87,9 @@ def test_each_place_that_the_architecture_names_is_there() -> None:
     assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "src/enfilade" / name).exists())] == [
         "src/enfilade/X/", "docs/X.md", "tests/X/",
     ]  # fmt: skip
+
+
+def test_each_page_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in readme] == []
