@@ -241,7 +241,7 @@ async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         asyncio.run(main())
     """)
     url = f"sqlite:{tmp_path}/shop.db"
-    process = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     assert process.stdout is not None
     answered = [process.stdout.readline().strip() for _ in range(300)]
     process.send_signal(signal.SIGKILL)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from enfilade.contract.blob import Blob
 from enfilade.errors import NotFound
+from enfilade.store.unit import refuse_in_unit
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _PIECE: Final = 256 * 1024
@@ -45,6 +47,7 @@ class FolderBlobs:
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
     ) -> Blob:
+        refuse_in_unit("a blob")
         id, size, digest = secrets.token_hex(16), 0, hashlib.sha256()
         path = self._folder / id[:2] / id
         new = path.with_suffix(".new")
@@ -56,6 +59,7 @@ class FolderBlobs:
                     digest.update(chunk)
                     size += len(chunk)
                     await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_keep, file)
             finally:
                 await asyncio.to_thread(file.close)
             await asyncio.to_thread(new.rename, path)
@@ -65,6 +69,7 @@ class FolderBlobs:
         return Blob(id=id, size=size, media_type=media_type, sha256=digest.hexdigest(), name=name)
 
     async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        refuse_in_unit("a blob")
         try:
             file = await asyncio.to_thread(self._path(blob).open, "rb")
         except FileNotFoundError:
@@ -79,12 +84,19 @@ class FolderBlobs:
             await asyncio.to_thread(file.close)
 
     async def drop(self, blob: Blob) -> None:
+        refuse_in_unit("a blob")
         await asyncio.to_thread(self._path(blob).unlink, missing_ok=True)
 
     def _path(self, blob: Blob) -> Path:
         if not _ID.fullmatch(blob.id):  # an id from outside must not lead out of the folder
             raise NotFound(detail="There is no such blob.")
         return self._folder / blob.id[:2] / blob.id
+
+
+def _keep(file: BinaryIO) -> None:
+    """To the disk: a row that names the blob must not outlive it."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 class MemoryBlobs:
@@ -96,6 +108,7 @@ class MemoryBlobs:
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
     ) -> Blob:
+        refuse_in_unit("a blob")
         content = b"".join([chunk async for chunk in chunks])
         id = secrets.token_hex(16)
         self._bytes[id] = content
@@ -104,9 +117,11 @@ class MemoryBlobs:
         )
 
     async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        refuse_in_unit("a blob")
         if blob.id not in self._bytes:
             raise NotFound(detail=f"The bytes of blob {blob.id} are gone.")
         yield self._bytes[blob.id][start:end]
 
     async def drop(self, blob: Blob) -> None:
+        refuse_in_unit("a blob")
         self._bytes.pop(blob.id, None)

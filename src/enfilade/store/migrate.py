@@ -53,8 +53,10 @@ class Step:
 
     change: Change
     sql: list[str] = field(default_factory=list[str])
+    whole: bool = False
+    """Made together with all other changes of the table, or not at all."""
     rebuild: bool = False
-    """SQLite cannot do it in place: the table is made anew and its rows are copied."""
+    """Whole, and SQLite cannot do it in place: the table is made anew, and its rows are copied."""
 
 
 async def migrate(home: Home, specs: Sequence[Spec], *, apply: bool, destructive: bool) -> list[Change]:
@@ -83,18 +85,16 @@ async def migrate(home: Home, specs: Sequence[Spec], *, apply: bool, destructive
 
 
 def _chosen(steps: Sequence[Step], *, apply: bool, destructive: bool) -> list[Step]:
-    """The steps that are to be made now; a table that is made anew is made as a whole."""
+    """The steps that are to be made now."""
     chosen = [
         step for step in steps
         if apply and (step.change.kind == "additive" or (destructive and step.change.kind == "destructive"))
     ]  # fmt: skip
-    if len(chosen) < len(steps) and any(step.rebuild for step in steps):
-        chosen = [step for step in chosen if not step.rebuild]
-    return chosen
+    return chosen if len(chosen) == len(steps) else [step for step in chosen if not step.whole and not step.rebuild]
 
 
 def _statements(home: Home, spec: Spec | None, chosen: Sequence[Step], live: dict[str, Live]) -> list[str]:
-    if spec is None or not any(step.rebuild for step in chosen):
+    if spec is None or home.dialect.name != "sqlite" or not any(step.rebuild for step in chosen):
         return [sql for step in chosen for sql in step.sql]
     new = f"enfilade_new_{spec.name}"
     there = live[spec.name].columns
@@ -141,7 +141,6 @@ class _Planner:
     def __init__(self, home: Home, live: dict[str, Live]) -> None:
         self.home = home
         self.live = live
-        self.sqlite = home.dialect.name == "sqlite"
 
     async def known(self) -> dict[str, Definition]:
         """The tables as they were last made."""
@@ -247,7 +246,7 @@ class _Planner:
             if (await self.home.engine.read(Statement(twice))).rows:
                 remedy = f"There are rows with the same {', '.join(index.columns)}: make them differ first."
                 return self._step(spec, what, "impossible", remedy)
-        return self._step(spec, what, "additive", sql=[create_index(spec.name, index)])
+        return self._step(spec, what, "additive", sql=[create_index(spec.name, index)], whole=not there)
 
     async def _checks(self, spec: Spec, known: Definition) -> Step:
         what = f"change the checks of {spec.name} to {', '.join(spec.checks) or 'none'}"
@@ -259,11 +258,9 @@ class _Planner:
         add = [f"ALTER TABLE {table} ADD CHECK ({check})" for check in spec.checks]
         return self._step(spec, what, "additive", sql=[*drop, *add], rebuild=True)
 
-    def _step(
-        self, spec: Spec, what: str, kind: Kind, remedy: str = "", sql: Sequence[str] = (), *, rebuild: bool = False
-    ) -> Step:
+    def _step(self, spec: Spec, what: str, kind: Kind, remedy: str = "", sql: Sequence[str] = (), **how: bool) -> Step:
         change = Change(table=spec.name, what=what, kind=kind, remedy=remedy)
-        return Step(change, list(sql), rebuild and self.sqlite)
+        return Step(change, list(sql), **how)
 
     async def _any(self, spec: Spec, condition: str) -> bool:
         """Whether there is such a row; a condition on columns that are not there yet holds for none."""

@@ -62,10 +62,18 @@ class Outbox:
     async def add(self, entry: Entry) -> None:
         """Say it with the open unit of work; written at its commit. An id that is there already changes nothing."""
         unit = writing(self._home, f"{entry.topic}: publish")
+        unit.later(self._said(entry))
+        unit.said = True
+
+    async def say(self, entries: Sequence[Entry]) -> None:
+        """Say what belongs to no rows, by itself: turns of schedules, which several replicas may say at once."""
+        await self._home.engine.write([self._said(entry) for entry in entries])
+        self._home.tell()
+
+    def _said(self, entry: Entry) -> Statement:
         timer, headers = 1 if entry.timer else 0, msgspec.json.encode(entry.headers).decode()
         values = (entry.id, entry.topic, entry.source, entry.key, self._moment(entry.at), timer, entry.body, headers)
-        unit.later(Statement(self._insert, values, "count", quick=True))
-        unit.said = True
+        return Statement(self._insert, values, "count", quick=True)
 
     async def due(self, now: datetime, limit: int = 200, *, without: Collection[str] = ()) -> tuple[Entry, ...]:
         """What is to be handed on: timers that are due, by their time, then the rest in the order it was said.
