@@ -177,9 +177,8 @@ def current() -> Call:
     return call
 
 
-def current_or_none() -> Call | None:
-    """The call that is being served, or None outside of one."""
-    return _current.get()
+current_or_none = _current.get
+"""The call that is being served, or None outside of one."""
 
 
 def new_id(prefix: str) -> str:

@@ -5,7 +5,7 @@ This is one of the two places where the platform builds code from types; the oth
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, cast
 
 from enfilade.call import Call, Handler
@@ -37,22 +37,25 @@ def _method(operation: Operation, handlers: Mapping[str, Handler], begin: Begin)
     given = ", ".join(f"{name!r}: {name}" for name in names)
     # Compiled, as dataclasses and namedtuple do: binding by hand costs more than the rest of a call. It is a plain
     # function, which adds no frame to a traceback: the reply is awaited by the caller himself.
-    source = f"def {operation.name}({taken}): return _ask(_begin(_operation, {{{given}}}))"
+    source = f"def {operation.name}({taken}): return _ask[_id](_begin(_operation, {{{given}}}))"
+    streams = operation.style in ("stream", "bytes")
+    made: dict[str, Any] = {
+        "_ask": {operation.id: _stream(operation.id, handlers)} if streams else handlers,
+        "_id": operation.id, "_begin": begin, "_operation": operation, "_defaults": operation.defaults,
+    }  # fmt: skip
+    exec(source, made)  # noqa: S102  (the names in it are a method's own, so they are identifiers)
+    method: Callable[..., Any] = made[operation.name]
+    method.__qualname__ = operation.id
+    return method
 
-    def reply(call: Call) -> Awaitable[Any]:
-        return handlers[operation.id](call)
 
+def _stream(id: str, handlers: Mapping[str, Handler]) -> Callable[[Call], AsyncGenerator[Any, None]]:
     async def stream(call: Call) -> AsyncGenerator[Any, None]:
-        items = cast("AsyncGenerator[Any, None]", await handlers[operation.id](call))
+        items = cast("AsyncGenerator[Any, None]", await handlers[id](call))
         try:
             async for item in items:
                 yield item
         finally:
             await items.aclose()
 
-    ask = stream if operation.style in ("stream", "bytes") else reply
-    made: dict[str, Any] = {"_defaults": operation.defaults, "_begin": begin, "_operation": operation, "_ask": ask}
-    exec(source, made)  # noqa: S102  (the names in it are a method's own, so they are identifiers)
-    method: Callable[..., Any] = made[operation.name]
-    method.__qualname__ = operation.id
-    return method
+    return stream
