@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from enfilade.config import load
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(python|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|py|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -49,6 +52,15 @@ def test_a_whole_block_runs(code: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", blocks("py"))
 def test_a_fragment_is_python(code: str) -> None:
     ast.parse(textwrap.dedent(code))
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_a_configuration_is_one(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "enfilade.toml"
+    file.write_text(text, "utf-8")
+
+    if "tool" not in tomllib.loads(text):  # that is for pyproject.toml
+        load(file, {})
 
 
 def anchors(page: Path) -> set[str]:

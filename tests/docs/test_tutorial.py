@@ -98,3 +98,10 @@ def test_the_shop_starts_and_serves_reviews(repository: Path) -> None:
 
     assert re.search(r"POST +/products/\{sku\}/reviews +reviews\.write", routes)
     assert re.search(r"GET +/products/\{sku\}/reviews +reviews\.of_product", routes)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"enfilade new ([a-z][\w-]*)", README))))
+def test_a_project_can_be_made_as_the_readme_says(name: str, tmp_path: Path) -> None:
+    run(tmp_path, "enfilade.cli", "new", name)
+
+    assert "Nothing found" in run(tmp_path / name, "enfilade.cli", "check", "--strict")
