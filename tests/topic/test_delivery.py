@@ -343,6 +343,29 @@ async def test_a_dead_letter_can_be_dropped(world: Any, orders: Orders, notifica
     assert notifications.heard == ["o1/2"]
 
 
+async def test_an_event_that_ends_its_process_each_time_is_given_up_too(
+    world: Any, orders: Orders, notifications: Notifications
+) -> None:
+    await world.messaging.dispatchers[-1].accept([entry(world, b'{"order":"o1","number":1}')])
+    for _ in range(10):  # claimed, and never heard of again
+        assert await inbox(world).claim(world.clock.now(), consumers=["notifications.thank"])
+        await world.clock.advance(60)
+    await world.settle()
+
+    (dead,) = await inbox(world).dead()
+    assert "its process died each time" in dead.error
+    assert notifications.calls == []
+
+
+async def test_consumers_of_another_release_are_left_to_it(world: Any, notifications: Notifications) -> None:
+    await inbox(world).accept("notifications.new", [entry(world, b'{"order":"o1"}')])
+    await world.settle()
+    await world.settle(3600)
+
+    assert await inbox(world).pending() == 1
+    assert await inbox(world).dead() == ()
+
+
 @pytest.mark.parametrize("body", [b"no json", b'{"order":1}', b"{}"])
 async def test_a_body_that_cannot_be_read_is_given_up_at_once(
     world: Any, orders: Orders, notifications: Notifications, body: bytes

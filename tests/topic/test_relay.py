@@ -11,7 +11,7 @@ import pytest
 
 from enfilade.contract.message import Event
 from enfilade.store import Entry, Store, atomic
-from enfilade.topic import Relay, Topic, on
+from enfilade.topic import Local, Relay, Topic, on
 
 
 class Said(Event, key="who"):
@@ -44,7 +44,8 @@ class Hearer:
 class Line:
     """A transport that refuses what it is told to, or everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, *topics: str) -> None:
+        self.topics = frozenset(topics)
         self.refused: set[str] = set()
         self.down = False
         self.taken: list[str] = []
@@ -154,6 +155,18 @@ async def test_a_transport_that_is_down_is_asked_again_and_nothing_is_lost(
     await relay.turn()
 
     assert line.taken == [body("a", 1), body("a", 2)]
+
+
+async def test_a_hearer_that_is_down_does_not_keep_an_event_from_the_others(world: Any, speaker: Speaker) -> None:
+    down, up, other = Line("test_relay.Said"), Line("test_relay.Said"), Line("test_relay.Other")
+    relay = Relay(world.stores["speaker"], Local([down, up, other]), clock=world.clock, recorder=world.recorder)
+    down.down = True
+    await world.call("speaker", speaker.say, "a", 1)
+    await relay.turn()
+
+    assert set(up.taken) == {body("a", 1)}
+    assert other.asked == 0
+    assert await pending(world) == 1
 
 
 async def test_the_outbox_is_measured(world: Any, speaker: Speaker, relay: Relay, line: Line) -> None:

@@ -178,3 +178,16 @@ async def test_a_schedule_of_the_replica_runs_in_each_and_survives_failures(worl
 
     assert cache.ran == ["00:10", "00:20", "00:30"]
     assert other.ran == ["00:11", "00:21", "00:31"]
+
+
+async def test_the_next_moment_at_which_something_is_due_is_known(world: Any, billing: Billing) -> None:
+    start = world.clock.now()
+    assert await world.messaging.next_due() is None
+    await world.call("billing", billing.remind, 1, start + 2 * HOUR)
+    assert await world.messaging.next_due() == start + 2 * HOUR
+    await world.join("reports", Reports)
+    await world.messaging.start(background=False)
+    assert await world.messaging.next_due() == start + HOUR
+    await world.settle(2 * HOUR)
+
+    assert await world.messaging.next_due() == start + 3 * HOUR

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from enfilade.clock import Clock
 from enfilade.store.inbox import Delivery
@@ -85,6 +86,12 @@ class Dispatcher:
             await asyncio.wait(self._running)
         return begun
 
+    async def next_due(self) -> datetime | None:
+        """The next moment at which something is due that is not due now; None where there is none."""
+        now = self._clock.now()
+        dues = (await self._store.inbox.next_due(), self._ticks.next_due())
+        return min((due for due in dues if due is not None and due > now), default=None)
+
     async def clean(self) -> None:
         """Forget what was heard so long ago that it cannot come again, and count the dead letters."""
         self._cleaned = self._clock.monotonic()
@@ -96,7 +103,7 @@ class Dispatcher:
                 begun = await self._begin()
                 if self._clock.monotonic() - self._cleaned >= self._pace.clean:
                     await self.clean()
-                pause = 0.0 if begun else await self._pause()
+                pause = 0.0 if begun else self._pace.pause(self._clock, await self.next_due())
             except Exception:
                 log.exception("the inbox of %s cannot be read; trying again", self._store.service)
                 pause = self._pace.poll
@@ -134,14 +141,6 @@ class Dispatcher:
             log.error(
                 "%s: how a delivery ended could not be stored; its lease will end", self._store.service, exc_info=error
             )
-
-    async def _pause(self) -> float:
-        """Seconds till something is due; no longer than the poll."""
-        due = await self._store.inbox.next_due()
-        waits = [] if due is None else [(due - self._clock.now()).total_seconds()]
-        if (turn := self._ticks.pause()) is not None:
-            waits.append(turn.total_seconds())
-        return min((wait for wait in waits if wait > 0), default=self._pace.poll)
 
     async def _end_loop(self) -> None:
         task, self._task = self._task, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from enfilade.clock import Clock
 from enfilade.store.store import Store
@@ -52,6 +53,11 @@ class Messaging:
         """Until nothing is due at this moment: time does not move, and handlers that fail raise nothing here."""
         while sum([await one.turn() for one in (*self.relays, *self.dispatchers)]):
             pass
+
+    async def next_due(self) -> datetime | None:
+        """The next moment after this one at which something is due; None where nothing is awaited."""
+        dues = [await one.next_due() for one in (*self.relays, *self.dispatchers)]
+        return min((due for due in dues if due is not None), default=None)
 
     async def stop(self, within: float = 0.0) -> None:
         """Let running handlers end and hand on what was said, for so many seconds at most; the rest stays stored."""

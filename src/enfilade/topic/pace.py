@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
+
+from enfilade.clock import Clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,10 @@ class Pace:
     """Between two rounds of forgetting what was heard long ago."""
     keep: float = 7 * 86400.0
     """How long what was heard is remembered, so that it is not heard twice."""
+
+    def pause(self, clock: Clock, due: datetime | None) -> float:
+        """Seconds to sleep where something is due at that moment: no longer than the poll."""
+        return self.poll if due is None else min(self.poll, (due - clock.now()).total_seconds())
 
     def wait(self, tries: int, random: Random) -> float:
         """The wait after so many failed tries: any part of the longest one, so that failures do not return in step."""

@@ -115,18 +115,20 @@ class Relay:
                 if (moved or self._held) and self._clock.monotonic() - measured >= self._pace.poll:
                     await self.measure()
                     measured = self._clock.monotonic()
-                pause = 0.0 if moved else await self._pause()
+                pause = 0.0 if moved else self._pace.pause(self._clock, await self.next_due())
             except Exception:
                 log.exception("the outbox of %s cannot be read; trying again", self._store.service)
                 pause = self._pace.poll
             if pause:
                 await self._bell.wait(pause)
 
-    async def _pause(self) -> float:
-        """Seconds till the next timer is due; no longer than the poll."""
-        due = await self._store.outbox.next_due()
-        seconds = self._pace.poll if due is None else (due - self._clock.now()).total_seconds()
-        return min(seconds, self._pace.poll) if seconds > 0 else self._pace.poll
+    async def next_due(self) -> datetime | None:
+        """The next moment at which something is due that is not due now; None where there is none."""
+        now = self._clock.now()
+        dues = [until for _, until in self._held.values()]
+        if (due := await self._store.outbox.next_due()) is not None:
+            dues.append(due)
+        return min((due for due in dues if due > now), default=None)
 
     async def measure(self) -> None:
         """Set the gauges: after a turn that found nothing, they are known to be zero."""

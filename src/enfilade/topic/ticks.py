@@ -8,7 +8,7 @@ there are made up by one. A schedule of the replica is nothing but a moment that
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from enfilade.clock import Clock
@@ -57,17 +57,15 @@ class Ticks:
         """Whether a newer turn has come, so that this one need not run."""
         return delivery.entry.at < self._last.get(delivery.consumer, delivery.entry.at)
 
-    def pause(self) -> timedelta | None:
-        """Till the next turn; None where there is no schedule."""
-        return min(self._next.values()) - self._clock.now() if self._next else None
+    def next_due(self) -> datetime | None:
+        """When the next turn comes; None where there is no schedule."""
+        return min(self._next.values(), default=None)
 
     async def _say(self, now: datetime) -> None:
         come = [(one, schedule) for one, schedule in self._fleet if self._next.get(one.id, now) <= now]
         if not come:
             return
-        async with self._store.unit():
-            for one, schedule in come:
-                await self._store.outbox.add(_entry(one, schedule.after(now)))
+        await self._store.outbox.say([_entry(one, schedule.after(now)) for one, schedule in come])
         for one, schedule in come:
             if one.id in self._next:
                 self._last[one.id] = self._next[one.id]
