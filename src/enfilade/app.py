@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import TypeForm
 
 from enfilade import guard
-from enfilade.call import Principal, Station
+from enfilade.call import Outside, Principal, Station
 from enfilade.clock import Clock, SystemClock
 from enfilade.config import Config, load
 from enfilade.endpoint import rest
@@ -31,19 +31,19 @@ from enfilade.service.mount import Mount, Receive, Scope, Send
 C = TypeVar("C")
 
 
-def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station, ...]:
+def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside, ...]:
     """The row. Every call passes it in this order: a request, a call between services, an event, a timer."""
     return (
         ambient(tools.store),  # the call becomes current(), at home in its service's store
         tools.recorder.station,  # trace: a span and the metrics of the call
         guard.audit(),  # commands and refusals, one line each
-        guard.identity(tools.verifier, tools.resolvers),  # who calls
+        Outside(guard.identity(tools.verifier, tools.resolvers)),  # who calls; from here on it is known
         *users,  # the app's own stations
         guard.needs(tools.callers),  # may he
-        tools.meters.station,  # how often
-        reading,  # now his request is read, and not before
+        Outside(tools.meters.station),  # how often
+        Outside(reading),  # now his request is read, and not before
         guard.deadline(),  # how long
-        tools.bulkhead.station,  # how many at once
+        Outside(tools.bulkhead.station),  # how many at once
         guard.idempotency(),  # again, or for the first time
         guard.raises(),  # only declared problems leave
         *((through_codec,) if tools.isolate else ()),  # development: what a wire would have made of it

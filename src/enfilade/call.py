@@ -9,11 +9,11 @@ Every way in (an HTTP request, an in-process call, a delivered event, a timer) m
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from enfilade.clock import Clock, make_id
 from enfilade.contract.message import Message
@@ -201,11 +201,20 @@ def deadline(within: timedelta | float) -> Generator[None]:
         call.deadline, call.watched = before
 
 
-def row(operation: Operation, stations: tuple[Station, ...], last: Handler) -> Handler:
-    """The stations in their order, the first outermost, around the last handler."""
+class Outside(NamedTuple):
+    """A station that only calls from outside pass; between services of one process it would find nothing to do."""
+
+    station: Station
+
+
+def row(operation: Operation, stations: Sequence[Station | Outside], last: Handler, *, inside: bool = False) -> Handler:
+    """The stations in their order, the first outermost, around the last handler; `inside` leaves out some of them."""
     handler = last
     for station in reversed(stations):
-        handler = station(operation, handler)
+        if not isinstance(station, Outside):
+            handler = station(operation, handler)
+        elif not inside:
+            handler = station.station(operation, handler)
     return handler
 
 

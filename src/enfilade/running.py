@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from enfilade import guard
-from enfilade.call import Call, Handler, Principal, Station, row
+from enfilade.call import Call, Handler, Outside, Principal, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
 from enfilade.endpoint import remote
@@ -50,7 +50,7 @@ class Tools:
     isolate: bool
 
 
-Row = Callable[[Tools, Sequence[Station]], tuple[Station, ...]]
+Row = Callable[[Tools, Sequence[Station]], tuple[Station | Outside, ...]]
 """The app's row of stations; see `enfilade.app.stations`."""
 
 
@@ -83,6 +83,8 @@ class Running:
         """By service name, of those that keep something."""
         self.handlers: dict[str, Handler] = {}
         """By operation id: the whole row."""
+        self._inside: dict[str, Handler] = {}
+        """The same for calls between services."""
         self.served: tuple[Served, ...] = ()
         services = self.placement.services
         self._callers = {
@@ -146,7 +148,7 @@ class Running:
 
     def _handle(self, kind: type) -> Any | None:
         contract = self.placement.contract(kind)
-        return None if contract is None else connect(contract, self.handlers)
+        return None if contract is None else connect(contract, self._inside)
 
     async def _open(self) -> None:
         findings: list[Finding] = []
@@ -167,7 +169,9 @@ class Running:
             stations = self._stations(tools, self.app.stations)
             ends = self._ends(placed)
             for operation in placed.contract.operations:
-                self.handlers[operation.id] = row(operation, stations, ends[operation.id])
+                end = ends[operation.id]
+                self.handlers[operation.id] = row(operation, stations, end)
+                self._inside[operation.id] = row(operation, stations, end, inside=True)
             if name in self.stores:
                 self.messaging.join(self.stores[name], self._consumers(placed, tools))
         contracts = tuple(placed.contract for placed in self.placement.services.values())
@@ -202,7 +206,8 @@ class Running:
             return ()
         name = placed.contract.name
         stations = self._stations(replace(tools, callers=_everybody), self.app.stations)
-        return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, self._instances[name])))
+        instance = self._instances[name]
+        return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, instance), inside=True))
 
     # -- calls
 

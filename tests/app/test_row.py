@@ -11,7 +11,7 @@ from typing import Any, Protocol, final
 
 from enfilade import App, Event, anyone, command, contract, query
 from enfilade.app import stations
-from enfilade.call import Call, Handler
+from enfilade.call import Call, Handler, Outside, row
 from enfilade.clock import VirtualClock
 from enfilade.contract.operation import Operation
 from enfilade.contract.read import read
@@ -92,7 +92,7 @@ def made(*users: Any, isolate: bool = False) -> tuple[Any, ...]:
         store=None, recorder=Recorder(clock, enabled=False), verifier=Verifier([], clock), resolvers=(),
         callers=lambda service: (), meters=Meters(clock), bulkhead=Bulkhead(8), isolate=isolate,
     )  # fmt: skip
-    return stations(tools, users)
+    return tuple(one.station if isinstance(one, Outside) else one for one in stations(tools, users))
 
 
 def test_the_row_is_the_one_that_the_page_shows() -> None:
@@ -134,3 +134,22 @@ async def test_requests_calls_events_and_timers_pass_the_same_row() -> None:
         await stage.advance(timedelta(hours=1))
 
     assert seen == ["bell.ring", "clock.time", "bell.listen", "bell.swing"]
+
+
+def test_what_asks_for_a_wire_is_not_passed_between_services() -> None:
+    async def last(call: Call) -> int:
+        return 12
+
+    tools_row = [Outside(outer), inner]
+    time = read(Clock).operation("time")
+
+    assert row(time, tools_row, last, inside=True)(12) == ("inner", 12)
+    assert row(time, tools_row, last)(12) == ("outer", ("inner", 12))
+
+
+def outer(operation: Operation, handler: Any) -> Any:
+    return lambda call: ("outer", handler(call))
+
+
+def inner(operation: Operation, handler: Any) -> Any:
+    return lambda call: ("inner", call)
