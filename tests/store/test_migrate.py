@@ -83,13 +83,16 @@ async def test_new_fields_get_their_defaults_in_rows_that_are_there(release: Rel
     old = row()
     store, _ = await release.start(old)
     await put(store, old, {"id": "a", "text": "it's"})
+    # fmt: off
     new = row(
         fields={
             "text": str, "count": (int, 3), "yes": (bool, True), "exact": (Decimal, Decimal("1.50")),
             "at": (datetime, NOON), "color": (Color, Color.BLUE), "fee": (Money, Money.of("1.50", "EUR")),
-            "tags": (tuple[str, ...], ("x'",)), "raw": (bytes, b"\x00'"), "maybe": int | None, "counts": (Mapping[str, int], {}),
+            "tags": (tuple[str, ...], ("x'",)), "raw": (bytes, b"\x00'"), "maybe": int | None,
+            "counts": (Mapping[str, int], {}),
         }
-    )  # fmt: skip
+    )
+    # fmt: on
 
     store, changes = await release.start(new)
 

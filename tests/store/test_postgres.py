@@ -78,11 +78,11 @@ async def test_transfers_of_several_processes_that_cross_are_none_given_up(banks
         with calling(bank.store):
             await bank.crossed(source, target)
 
-    await asyncio.gather(*(one(bank) for _ in range(25) for bank in banks))
+    await asyncio.gather(*(one(bank) for _ in range(12) for bank in banks))
 
     rows = await banks[0].accounts.find()
     assert sum(row.free for row in rows) == 600
-    assert sum(row.version for row in rows) == 2 * 75
+    assert sum(row.version for row in rows) == 2 * 36
 
 
 async def test_units_happen_one_after_another(banks: list[Bank], calling: Any) -> None:

@@ -144,7 +144,7 @@ async def test_a_row_that_was_changed_meanwhile_is_stale(place: Any, run: Any) -
     store = await place.store(AccountRow)
     accounts = store.table(AccountRow)
     first = await run(store, lambda: accounts.add(AccountRow(id="a", number=1)))
-    second = await run(store, lambda: accounts.put(first.replace(free=1)))
+    (second,) = await run(store, lambda: accounts.put(first.replace(free=1)))
 
     async def late() -> str:
         try:
@@ -169,7 +169,7 @@ async def test_put_stores_a_row_that_is_new_and_one_that_is_not(place: Any, run:
     row = LineRow(entry="a", account=1)
 
     async def work() -> None:
-        assert await lines.put(row) == row
+        assert await lines.put(row) == (row,)
         assert await lines.put(row.replace(note="y"), row.replace(account=2)) == (
             row.replace(note="y"), row.replace(account=2),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -49,8 +50,10 @@ class SqliteEngine:
         )
         self._readers = [] if memory else [
             Line(partial(self._connect, read=True), begin="BEGIN", group=1, worker=Worker("enfilade-reader"))
-            for _ in range(READERS)
+            for _ in range(READERS + 1)
         ]  # fmt: skip
+        # One connection for what is found by its key, so that it never waits for a scan.
+        self._glance = self._readers.pop() if self._readers else self._writer
         self._running: list[Line] = []
 
     async def open(self) -> None:
@@ -58,7 +61,7 @@ class SqliteEngine:
         try:
             if self.where != MEMORY:
                 Path(self.where).parent.mkdir(parents=True, exist_ok=True)
-            self._start(self._writer)
+            self._started(self._writer)
             self._writer.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not _writable(self._writer.connection):
                 raise PermissionError("it can be read, and not be written")
@@ -72,11 +75,13 @@ class SqliteEngine:
         self._running.clear()
 
     async def read(self, statement: Statement) -> Answer:
-        line, turn = self._reader(), Turn(read=True)
-        answers = line.now(turn, (statement,), "alone", guarded=False)
-        if answers is not None:
-            await self.breathe()
-            return answers[0]
+        turn = Turn(read=True)
+        if statement.quick:
+            answers = self._started(self._glance).now(turn, (statement,), "alone", guarded=False)
+            if answers is not None:
+                await self.breathe()
+                return answers[0]
+        line = self._reader()
         line.load += 1
         try:
             (answer,) = await line.send(turn, (statement,), "alone")
@@ -116,14 +121,13 @@ class SqliteEngine:
     def _reader(self) -> Line:
         if not self._readers:
             return self._writer
-        line = min(self._readers, key=lambda one: one.load)
-        if line not in self._running:
-            self._start(line)
-        return line
+        return self._started(min(self._readers, key=lambda one: one.load))
 
-    def _start(self, line: Line) -> None:
-        line.start()
-        self._running.append(line)
+    def _started(self, line: Line) -> Line:
+        if line not in self._running:
+            line.start()
+            self._running.append(line)
+        return line
 
     def _connect(self, read: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -190,7 +194,8 @@ class SqliteSession:
         if line is None:
             return
         self._end()
-        await line.send(self._turn, (), "rollback")
+        with suppress(Exception):  # what cannot be undone was not done: the transaction is lost as a whole
+            await line.send(self._turn, (), "rollback")
 
     def _begun(self) -> Line:
         """The line that it is on."""

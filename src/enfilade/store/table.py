@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Generic, LiteralString, TypeVar, overload
+from typing import Any, Generic, LiteralString, TypeVar
 
 from enfilade.call import current_or_none
 from enfilade.contract.page import Page, Paging
@@ -88,16 +88,12 @@ class Table(Generic[R]):
             raise await self._taken(unit, (row,), new=True)
         return row
 
-    @overload
-    async def put(self, row: R, /) -> R: ...
-    @overload
-    async def put(self, *rows: R) -> tuple[R, ...]: ...
-    async def put(self, *rows: R) -> R | tuple[R, ...]:
+    async def put(self, *rows: R) -> tuple[R, ...]:
         """Store rows, new or changed, all or none, and give them as they are stored now.
 
         With a `Version`, a row must be stored in the version that this one was made from, and the number goes up by 1:
-        `row = await self.orders.put(row.replace(state="paid"))`. Raises Stale where someone else changed it or took it
-        away, Taken where another row has a unique value; both may be caught and the unit of work continued.
+        `(row,) = await self.orders.put(row.replace(state="paid"))`. Raises Stale where someone else changed it or took
+        it away, Taken where another row has a unique value; both may be caught and the unit of work continued.
         """
         unit = self._writing("put")
         for row in rows:
@@ -116,7 +112,7 @@ class Table(Generic[R]):
             rows = tuple(
                 row.replace(**{version.name: answer.rows[0][0]}) for row, answer in zip(rows, answers, strict=True)
             )
-        return rows[0] if len(rows) == 1 else rows
+        return rows
 
     async def delete(self, *key: Scalar) -> bool:
         """Remove the row of this key; False where there was none."""
