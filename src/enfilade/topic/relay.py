@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from enfilade.clock import Clock
@@ -53,8 +52,7 @@ class Relay:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
 
     async def drain(self, within: float) -> bool:
         """Hand on all that is due, for so many seconds at most; False where something is left."""
