@@ -49,6 +49,21 @@ def test_a_whole_block_runs(code: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def test_pyright_finds_nothing_in_whole_blocks(tmp_path: Path) -> None:
+    for page in PAGES:
+        for number, (kind, code) in enumerate(BLOCK.findall(page.read_text("utf-8"))):
+            if kind == "python":
+                (tmp_path / f"{page.stem}_{number}.py").write_text(code, "utf-8")
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict", "pythonVersion": "3.11"}', "utf-8")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stdout
+
+
 @pytest.mark.parametrize("code", blocks("py"))
 def test_a_fragment_is_python(code: str) -> None:
     ast.parse(textwrap.dedent(code))
