@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from enfilade import guard
 from enfilade.call import Call, Handler, Outside, Principal, Station, row
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from enfilade.app import App
 
 log = logging.getLogger("enfilade")
+
+_TIDY: Final = 3600.0
+"""Seconds between two removals of what is old."""
+_KEPT: Final = timedelta(hours=24)
+"""How long a command can be repeated under its idempotency key."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,9 @@ class Running:
                 await self._exit.enter_async_context(mount.lifespan())
             await self.messaging.start(background=self._background)
             self._exit.push_async_callback(self.messaging.stop, self.config.drain if self._background else 0.0)
+            if self._background:
+                tidying = asyncio.create_task(self._tidy_often(), name="enfilade-tidy")
+                self._exit.callback(tidying.cancel)
         except BaseException:
             await self._exit.aclose()
             raise
@@ -208,6 +218,19 @@ class Running:
         stations = self._stations(replace(tools, callers=_everybody), self.app.stations)
         instance = self._instances[name]
         return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, instance), inside=True))
+
+    async def tidy(self) -> None:
+        """Forget idempotency records that are older than callers may count on."""
+        for name, store in self.stores.items():
+            try:
+                await store.records.sweep(self.clock.now() - _KEPT)
+            except Exception:
+                log.exception("the old idempotency records of %s could not be removed; it is tried again", name)
+
+    async def _tidy_often(self) -> None:
+        while True:
+            await self.clock.sleep(_TIDY)
+            await self.tidy()
 
     # -- calls
 

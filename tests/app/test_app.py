@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, final
 
@@ -465,3 +466,17 @@ async def test_calls_may_be_gathered() -> None:
 
         assert len({order.id for order in orders}) == 20
         assert await ann.of(Orders).count() == 20
+
+
+async def test_idempotency_records_are_forgotten_after_a_day() -> None:
+    async with Stage(shop()) as stage:
+        records = stage.running.stores["orders"].records
+        await records.begin("key", "orders.place", "ann", "fingerprint", 1.0)
+        await stage.advance(timedelta(hours=23))
+        await stage.running.tidy()
+        assert await records.find("key", "orders.place", "ann") is not None
+
+        await stage.advance(timedelta(hours=2))
+        await stage.running.tidy()
+
+        assert await records.find("key", "orders.place", "ann") is None
