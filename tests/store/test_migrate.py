@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -277,3 +278,13 @@ async def test_names_that_are_long_or_reserved_are_names_too(release: Release) -
 
     assert await store.table(kind).count(f"{long} = 'x'") == 1  # type: ignore[arg-type]
     assert nothing == []
+
+
+async def test_processes_that_start_at_once_make_the_tables_together(place: Any) -> None:
+    stores = [await place.store(migrate=False) for _ in range(3)]
+    for store in stores:
+        store.table(row())
+
+    await asyncio.gather(*(store.migrate(apply=True) for store in stores))
+
+    assert [await store.migrate(apply=True) for store in stores] == [[], [], []]

@@ -27,6 +27,9 @@ from enfilade.store.sql import quoted
 
 Kind = Literal["additive", "destructive", "impossible"]
 
+TRIES = 3
+"""How often it is looked again, where another process changed the tables meanwhile."""
+
 _DROP = "Tell `enfilade migrate --destructive` to drop it, or bring the {} back."
 
 
@@ -60,7 +63,24 @@ class Step:
 
 
 async def migrate(home: Home, specs: Sequence[Spec], *, apply: bool, destructive: bool) -> list[Change]:
-    """See `Store.migrate`."""
+    """See `Store.migrate`. Several processes may start at once: whoever comes second looks again."""
+    changes: list[Change] = []
+    for left in reversed(range(TRIES)):
+        changes, statements = await _plan(home, specs, apply=apply, destructive=destructive)
+        try:
+            await home.engine.write([Statement(sql, (), "count") for sql in statements])
+        except Broken as error:
+            if not left:
+                remedy = "Read what `enfilade migrate` wants to do; nothing of it was done."
+                what = f"the tables cannot be changed: {error}."
+                raise StartError([Finding(home.service, what, remedy, "schema")]) from error
+        else:
+            break
+    return changes
+
+
+async def _plan(home: Home, specs: Sequence[Spec], *, apply: bool, destructive: bool) -> tuple[list[Change], list[str]]:
+    """The differences, and the statements that are to be run now."""
     planner = _Planner(home, await home.engine.live())
     known = await planner.known()
     plans: list[tuple[Spec | None, list[Step]]] = [(None, planner.platform())]
@@ -74,14 +94,7 @@ async def migrate(home: Home, specs: Sequence[Spec], *, apply: bool, destructive
         statements += _statements(home, spec, chosen, planner.live)
         changes += [_with(step.change, applied=step in chosen) for step in steps]
         statements += _record(home, spec, steps, chosen, known) if apply else []
-    try:
-        await home.engine.write([Statement(sql, (), "count") for sql in statements])
-    except Broken as error:
-        remedy = "Read what `enfilade migrate` wants to do; nothing of it was done."
-        raise StartError(
-            [Finding(home.service, f"the tables cannot be changed: {error}.", remedy, "schema")]
-        ) from error
-    return changes
+    return changes, statements
 
 
 def _chosen(steps: Sequence[Step], *, apply: bool, destructive: bool) -> list[Step]:
