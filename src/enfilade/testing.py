@@ -186,7 +186,7 @@ class Stage:
         """Move time, and let happen what becomes due on the way."""
         end = self.clock.monotonic() + (by.total_seconds() if isinstance(by, timedelta) else by)
         await self.settle()
-        while (due := await self._next_due()) is not None:
+        while (due := await self.running.messaging.next_due()) is not None:
             wait = (due - self.clock.now()).total_seconds()
             if self.clock.monotonic() + wait > end:
                 break
@@ -201,13 +201,6 @@ class Stage:
             if row in store.rows:
                 return await store.table(row).find()
         raise Misuse(f"no service of {self.app.name} has a Table[{row.__name__}].")
-
-    async def _next_due(self) -> datetime | None:
-        """When the next timer or retry is due."""
-        found: list[datetime | None] = []
-        for store in self.running.stores.values():
-            found += [await store.outbox.next_due(), await store.inbox.next_due()]
-        return min((one for one in found if one is not None), default=None)
 
 
 class Bench(Stage):

@@ -11,9 +11,11 @@ import click
 
 from enfilade.cli.refused import Refused, start_errors
 from enfilade.cli.table import table
-from enfilade.cli.target import app_argument, app_option, json_option, load_app
+from enfilade.cli.target import app_argument, app_option, config_of, json_option, load_app
 
 if TYPE_CHECKING:
+    from enfilade.app import App
+    from enfilade.contract.message import Event
     from enfilade.store import Dead, Store
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ def list_(app: str | None, as_json: bool, limit: int) -> None:
     """List the events that were given up, the oldest first."""
     found = _with_stores(app, lambda stores: _listed(stores, limit))
     if as_json:
-        click.echo(json.dumps([_document(service, one) for service, one in found], indent=2))
+        events = _events(load_app(app))
+        click.echo(json.dumps([_document(service, one, events) for service, one in found], indent=2))
         return
     rows = [
         {
@@ -97,7 +100,19 @@ def _with_stores(app: str | None, do: Callable[[dict[str, Store]], Awaitable[T]]
         return asyncio.run(work())
 
 
-def _document(service: str, one: Dead) -> dict[str, Any]:
+def _events(app: App) -> dict[str, type[Event]]:
+    """The types of the events that the app's services hear, by topic."""
+    from enfilade.placement import Placement
+    from enfilade.topic import handlers_of
+
+    placed = Placement(app.services, app.builders, config_of(app)).services.values()
+    builds = [one.build for one in placed if isinstance(one.build, type)]
+    return {heard.topic: heard.event for build in builds for heard in handlers_of(build)}
+
+
+def _document(service: str, one: Dead, events: dict[str, type[Event]]) -> dict[str, Any]:
+    from enfilade.topic.dead import readable
+
     return {
         "id": one.id,
         "service": service,
@@ -108,5 +123,5 @@ def _document(service: str, one: Dead) -> dict[str, Any]:
         "tries": one.tries,
         "given_up": one.at.isoformat(),
         "error": one.error,
-        "body": one.entry.body.decode("utf-8", "replace"),
+        "body": readable(one, events.get(one.entry.topic)),
     }
