@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -345,3 +346,48 @@ def entry(id: str, **more: Any) -> Entry:
     from datetime import UTC, datetime
 
     return Entry(id=id, topic="shop.Said", source="shop", at=datetime(2026, 1, 1, tzinfo=UTC), body=b"{}", **more)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_calls_that_fail_and_are_cancelled_keeps_the_books(
+    bank: Bank, store: Store, calling: Any, seed: int
+) -> None:
+    chance = random.Random(seed)
+    names = [str(at) for at in range(5)]
+    answered: list[str] = []
+    with calling(store):
+        await bank.open(*names)
+
+    @atomic
+    async def move(note: str, source: str, target: str, how: str) -> None:
+        await bank.transfer(source, target, chance.randint(1, 30))
+        if how == "look":
+            total = "select sum(free) from account"
+            assert set(await asyncio.gather(*(bank.database.value(int, total) for _ in range(3)))) == {500}
+        await bank.note(note)
+        await bank.outbox.add(entry(note))
+        if how == "fail":
+            raise Short
+
+    async def one(at: int) -> None:
+        how = chance.choice(["go", "go", "look", "fail", "read"])
+        with calling(store, "query" if how == "read" else "command"):
+            if how == "read":
+                await bank.both()
+                return
+            source, target = chance.sample(names, 2)
+            await move(str(at), source, target, how)
+            answered.append(str(at))
+
+    tasks = [asyncio.create_task(one(at)) for at in range(80)]
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(chance.random() * 0.004)
+        chance.choice(tasks).cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+
+    unexpected = [end for end in ends if end is not None and not isinstance(end, (Short, asyncio.CancelledError))]
+    assert unexpected == []
+    assert await bank.database.value(int, "select sum(free) from account") == 500
+    stored = {row.id for row in await bank.notes.find()}
+    assert set(answered) <= stored
+    assert {one.id for one in await bank.outbox.due(store.home.clock.now())} == stored
