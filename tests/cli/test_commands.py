@@ -139,7 +139,10 @@ def test_dead_letters_are_listed_retried_and_dropped(project):
     assert "notes.heed/e1  notes    notes.NoteWritten  k    1" in listed
     assert "ValueError: I cannot hear" in listed
     assert "Traceback" not in listed
-    assert (one["id"], one["body"], one["event_id"]) == ("notes.heed/e1", '{"note": 1}', "e1")
+    assert (one["id"], one["event_id"]) == ("notes.heed/e1", "e1")
+    assert (
+        one["body"] == "(11 bytes that cannot be read as an event)"
+    )  # in clear only what is known not to be Sensitive
 
     assert project.run("dead-letters", "retry", "notes.heed/e1").output == "It will be heard again.\n"
     assert "no dead letter" in project.run("dead-letters", "drop", "notes.heed/e1").stderr
