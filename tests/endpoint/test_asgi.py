@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 
 from enfilade import anyone, command, contract, query
 from enfilade.endpoint.asgi import known, serve_http, wire_path
+from enfilade.endpoint.http import Request
 
 
 @contract(needs=anyone)
@@ -107,3 +108,11 @@ async def test_who_is_refused_while_sending_is_answered_before_he_is_cut_off(cli
     assert start["status"] == 200
     assert (answer["body"], answer["more_body"]) == (b'"tea"', True)
     assert end == {"type": "http.response.body", "body": b""}
+
+
+def test_a_header_that_stands_a_hundred_thousand_times_is_joined_in_one_go() -> None:
+    values = [b"%d" % number for number in range(100_000)]
+
+    request = Request("GET", "/", b"", [(b"x", value) for value in values], cast("Any", None))
+
+    assert request.fields == {b"x": b", ".join(values)}
