@@ -37,7 +37,7 @@ class _Facts:
 
     __slots__ = (
         "arguments", "caller", "clock", "deadline", "home", "operation", "peer", "span", "span_id", "tenant",
-        "trace_id",
+        "trace_id", "watched",
     )  # fmt: skip
 
 
@@ -64,8 +64,6 @@ class Call(_Facts):
     """The idempotency record that commits with this call's unit of work; set by the guard."""
     delivery: Any = None
     """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
-    watched = False
-    """Somebody who waits for it ends it when its time is over."""
     read: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Reads the arguments of a call that came over a wire, once it may be served; see `endpoint/reading.py`."""
     reply_fields: dict[str, str] | None = None
@@ -106,6 +104,8 @@ class Call(_Facts):
         """The open span, of the trace station's own type."""
         self.home: Any = None
         """The store of the service that serves this call; set by the service host."""
+        self.watched = False
+        """Somebody who waits for it ends it when its time is over."""
         if address:
             self.address = address
         if credentials:
@@ -143,8 +143,7 @@ class Call(_Facts):
         made.trace_id = self.trace_id
         made.span_id = self.span_id
         made.span = made.home = None
-        if self.watched:
-            made.watched = True
+        made.watched = self.watched
         if self.trace_state:
             made.trace_state = self.trace_state
         if self.key and operation.kind == "command":
