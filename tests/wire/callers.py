@@ -18,12 +18,13 @@ FORM = {"/problems/malformed", "/problems/invalid", "/problems/unsupported-media
 """Problems that say that a request is not what the description says."""
 
 numbers = itertools.count(1)
+customers = itertools.cycle(os.environ["CUSTOMERS"].split())
 tokens = Tokens(DevelopmentIssuer(Path(os.environ["SHOP"]), "shop"), SystemClock())
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Each request comes from another address, and each order from another customer: limits are tested elsewhere.
+    """Each request comes from another address, and orders from many customers: limits are tested elsewhere.
 
     In a story of several steps the customer stays who he is, or he would not find what he ordered.
     """
@@ -37,7 +38,7 @@ def before_call(context, case, kwargs):
         and not story
         and headers.get("Authorization", "").startswith("Bearer ey")
     ):
-        headers["Authorization"] = f"Bearer {tokens.issue(f'customer-{number}', scopes=['orders:write'])}"
+        headers["Authorization"] = f"Bearer {tokens.issue(next(customers), scopes=['orders:write'])}"
     if case.meta.generation.mode.is_positive and "Idempotency-Key" in headers:
         headers["Idempotency-Key"] = f"{headers['Idempotency-Key'][:200]}-{number}"  # good ones are used once
 

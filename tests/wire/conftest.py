@@ -85,6 +85,8 @@ class Served:
     def connect(self, timeout: float = 30) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
+    answer = Answer
+
     def send(self, *pieces: bytes, method: str = "") -> Answer:
         """What is answered to these very bytes, on a connection of their own. It may be before all were taken."""
         with self.connect() as connection:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvicorn
 
+from enfilade.cli.http1 import Http1
 from enfilade.cli.refused import Refused
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _settings(app: App, drain: float) -> uvicorn.Config:
         logging.getLogger(name).setLevel(logging.WARNING)  # what it says at start and end we say ourselves
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Http1,
         ws="auto" if app.mounts else "none",
         lifespan="off",  # the app is started around the server, so that an error at start is an error here
         log_config=None,
