@@ -252,6 +252,32 @@ async def test_reads_can_be_gathered_in_a_unit(bank: Bank, store: Store, calling
         assert await work() == [NoteRow(id="a"), None, NoteRow(id="a"), None, 1]
 
 
+async def test_a_unit_that_ends_before_its_branches_blocks_nobody(bank: Bank, store: Store, calling: Any) -> None:
+    strays: list[asyncio.Task[Any]] = []
+
+    async def stray() -> None:
+        for _ in range(20):
+            await bank.notes.count()
+            await bank.notes.get("a")
+
+    @atomic
+    async def work() -> None:
+        await bank.note("a")
+        strays.extend(asyncio.create_task(stray()) for _ in range(4))
+        await bank.notes.count()
+        raise Short
+
+    for _ in range(3):
+        with calling(store), pytest.raises(Short):
+            await work()
+    with calling(store):
+        await bank.note("b")
+    ends = await asyncio.gather(*strays, return_exceptions=True)
+
+    assert all(end is None or isinstance(end, Overloaded) for end in ends)
+    assert [row.id for row in await bank.notes.find()] == ["b"]
+
+
 async def test_two_units_of_one_call_at_the_same_time_are_refused(bank: Bank, store: Store, calling: Any) -> None:
     @atomic
     async def slow() -> None:

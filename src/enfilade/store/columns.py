@@ -6,7 +6,7 @@ A value that is a message takes a column for each of its fields, `<field>_<sub>`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -289,8 +289,3 @@ def _reader(path: tuple[str, ...], nullable: bool) -> Callable[[Any], Any]:
         return row
 
     return read
-
-
-def columns_of(kind: Any) -> Iterator[Column]:
-    """The columns of a type, in their order."""
-    yield from layout(kind).columns

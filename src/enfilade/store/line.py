@@ -128,6 +128,9 @@ class Line:
             turn.lost = asyncio.CancelledError()  # its turn has not come, and need not
             answer.set_result([])
             return answer
+        if turn.lost is not None:
+            answer.set_exception(turn.lost)
+            return answer
         if turn is not self._holder and not turn.trips:
             self._waiting.append(turn)
         turn.trips.append(Trip(statements, end, guarded, answer))
@@ -183,8 +186,10 @@ class Line:
 
         def done(results: Any) -> None:
             if turn is self._holder and trip.end:
-                self._holder = None
+                self._holder, turn.lost = None, Overloaded("the unit of work has ended")
                 self._group.append((trip.answer, results))  # answered when it is stored
+                while turn.trips:  # of somebody whom it did not wait for
+                    _give(turn.trips.popleft().answer, turn.lost)
             else:
                 if turn is self._holder and not self.connection.in_transaction:
                     self._lose(turn, results)

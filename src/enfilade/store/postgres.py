@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from enfilade.errors import Finding, StartError, Unavailable
+from enfilade.errors import Finding, Overloaded, StartError, Unavailable
 from enfilade.store.dialect import POSTGRES
 from enfilade.store.engine import Answer, Broken, KeyName, Live, Missed, Rerun, Statement
 from enfilade.store.sql import quoted
@@ -145,6 +145,7 @@ class PostgresSession:
         self._keys = set(keys)
         self._held: list[asyncio.Lock] = []
         self._advised = False
+        self._ended = False
         self._connection: Any = None
         self._later: list[Statement] = []
         self._one_by_one = asyncio.Lock()  # gathered reads share the connection
@@ -190,6 +191,8 @@ class PostgresSession:
         """The connection, with a transaction on it."""
         if self._connection is not None:
             return self._connection
+        if self._ended:
+            raise Overloaded("the unit of work has ended")
         if self._attempt and not self._held:
             more = {_ALL} if self._attempt > 2 or not self._keys else set[KeyName]()
             self._held = await self._engine.turns.take(self._keys | more)
@@ -234,11 +237,13 @@ class PostgresSession:
 
     async def _end(self) -> None:
         """Give back what was taken; what was not committed is undone."""
-        connection, self._connection = self._connection, None
+        self._ended = True
         try:
-            if connection is not None:
-                await _undone(connection, advised=self._advised)
-                await self._engine.pool.release(connection)
+            async with self._one_by_one:
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    await _undone(connection, advised=self._advised)
+                    await self._engine.pool.release(connection)
         finally:
             Turns.give(self._held)
 
