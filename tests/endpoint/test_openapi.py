@@ -300,3 +300,12 @@ def test_the_version_changes_with_the_contracts_only() -> None:
     one, same = describe("shop", [read(Items), read(Camel)]), describe("shop", [read(Camel), read(Items)])
 
     assert one["info"]["version"] == same["info"]["version"] != describe("shop", [read(Items)])["info"]["version"]
+
+
+def test_a_service_that_only_peers_may_call_is_not_listed() -> None:
+    @contract(name="hidden", needs=peers)
+    class Hidden(Protocol):
+        @query("GET /hidden")
+        async def hidden(self) -> int: ...
+
+    assert [tag["name"] for tag in describe("shop", [read(Hidden)])["tags"]] == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
@@ -67,7 +68,7 @@ def _read(cls: type) -> Contract:
         raise StartError(findings.all)
     if reading.found:
         raise StartError(tuple(dict.fromkeys(reading.found)))
-    summary, description = summary_of(cls.__dict__.get("__doc__"), kebab(cls.__name__).replace("-", " "))
+    summary, description = summary_of(_doc(cls), kebab(cls.__name__).replace("-", " "))
     made = Contract(
         name=service,
         type=cls,
@@ -86,6 +87,14 @@ def _read(cls: type) -> Contract:
 
 def _said(cls: type) -> ContractSaid:
     return cls.__dict__.get(SAID, ContractSaid())
+
+
+def _doc(cls: type) -> str | None:
+    """The contract's docstring, or else that of its `contract.py`, which is about nothing else."""
+    own = cls.__dict__.get("__doc__")
+    if own or cls.__module__.rpartition(".")[2] != "contract":
+        return own
+    return sys.modules[cls.__module__].__doc__
 
 
 class _Reading:

@@ -36,7 +36,7 @@ def describe(
     paths: dict[str, Schema] = {}
     for contract in contracts:
         for one in contract.operations:
-            if one.path and one.needs is not peers:
+            if _public(one):
                 path = _alike(paths, f"{prefix}{one.path}" if one.path != "/" else prefix or "/")
                 paths.setdefault(path, {})[one.method.lower()] = _operation(contract, one, path, schemas, problem_type)
     prints = hashlib.sha256("".join(sorted(one.fingerprint for one in contracts)).encode())
@@ -44,7 +44,7 @@ def describe(
         "openapi": "3.1.0",
         "info": {"title": name, "version": prints.hexdigest()[:12]},
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "tags": [_tag(one) for one in contracts if any(each.path for each in one.operations)],
+        "tags": [_tag(one) for one in contracts if any(map(_public, one.operations))],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
@@ -56,6 +56,10 @@ def describe(
 def encoded(document: Schema) -> bytes:
     """The document as it is served."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1)
+
+
+def _public(one: Operation) -> bool:
+    return bool(one.path) and one.needs is not peers
 
 
 def _alike(paths: dict[str, Schema], path: str) -> str:
