@@ -15,10 +15,11 @@ A variable is named `ENFILADE_` and the key, with `__` between levels: `ENFILADE
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +28,11 @@ from enfilade.errors import Finding, StartError
 from enfilade.identity import Issuer
 
 S = TypeVar("S", bound="Settings")
+
+_Some = Annotated[int, msgspec.Meta(ge=1)]
+_Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(Message):
@@ -43,7 +49,7 @@ class TraceConfig(Settings):
     """What is recorded and where it goes."""
 
     enabled: bool = True
-    sample: float = 1.0
+    sample: _Part = 1.0
     """Part of all traces that is kept, 0 to 1; failed calls always are."""
     otlp: str = ""
     """Base URL of an OpenTelemetry collector, such as `http://127.0.0.1:4318`; empty sends nothing."""
@@ -70,16 +76,16 @@ class Config(Settings):
     """The audience that tokens must name; by default the app's name."""
     secret: str = ""
     """Seals cursors; required outside development, 32 characters or more."""
-    concurrency: int = 128
+    concurrency: _Some = 128
     """Calls from outside that one service serves at once; more wait briefly, then are refused with 503."""
-    threads: int = 16
+    threads: _Some = 16
     """Threads of each service that asks for `Threads`."""
-    processes: int = 2
+    processes: _Some = 2
     """Processes of each service that asks for `Processes`."""
-    drain: float = 10.0
+    drain: _Seconds = 10.0
     """Seconds that a shutdown may take to finish what runs and to deliver what was published."""
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: _Port = 8080
     log: Literal["console", "json", ""] = ""
     """How logs are written; by default `console` in development and `json` elsewhere."""
     trace: TraceConfig = TraceConfig()
@@ -114,10 +120,17 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
             said = tomllib.loads(file.read_text("utf-8"))
         except tomllib.TOMLDecodeError as wrong:
             raise StartError([Finding(str(file), f"this is not TOML: {wrong}", "Mend the line it names.")]) from wrong
-    for name, value in (os.environ if environ is None else environ).items():
-        if name.startswith("ENFILADE_"):
-            _lay_over(said, name.removeprefix("ENFILADE_").lower().split("__"), value)
-    return _convert(said, Config, str(file))
+        except (OSError, UnicodeDecodeError) as wrong:
+            remedy = "Make it a file in UTF-8 that this user may read, or take it away."
+            raise StartError([Finding(str(file), f"this cannot be read: {wrong}.", remedy, "settings")]) from wrong
+    spoken = {
+        name: value
+        for name, value in (os.environ if environ is None else environ).items()
+        if name.startswith("ENFILADE_")
+    }
+    for name, value in spoken.items():
+        _lay_over(said, name.removeprefix("ENFILADE_").lower().split("__"), value)
+    return _convert(said, Config, str(file), tuple(spoken))
 
 
 def _lay_over(said: dict[str, Any], path: list[str], value: str) -> None:
@@ -132,10 +145,13 @@ def _lay_over(said: dict[str, Any], path: list[str], value: str) -> None:
     said[last] = value
 
 
-def _convert(said: Mapping[str, Any], kind: type[S], where: str) -> S:
+def _convert(said: Mapping[str, Any], kind: type[S], where: str, names: Sequence[str] = ()) -> S:
     try:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError as wrong:
+        place = re.search(r"at `\$\.([a-z_.]+)", str(wrong))
+        name = f"ENFILADE_{place[1].replace('.', '__')}".upper() if place else "-"
+        where = next((one for one in names if one.upper().startswith(name)), where)  # what was said last is wrong
         known = ", ".join(cast("Any", kind).__struct_fields__)
         raise StartError(
             [Finding(where, str(wrong), f"{kind.__name__} knows: {known or 'nothing'}.", "settings")]

@@ -89,8 +89,11 @@ class Placement:
             given = builders.get(placed.contract.type)
             if given is not None:
                 placed.build = given
-            elif config.at(name):
-                placed.at = config.at(name)
+            elif at := config.at(name):
+                placed.at = at
+                if not at.startswith(("http://", "https://")):
+                    remedy = f'Write one such as at = "https://{name}.example".'
+                    findings.append(Finding(f"[service.{name}]", f"{at!r} is no address.", remedy, "address"))
             else:
                 try:
                     placed.build = implementation(placed.contract)

@@ -33,6 +33,8 @@ class Supplies:
         self._closing = closing
         self._folder = Path(config.folder)
         self._secret = _secret(config)
+        self._stored = ""
+        """The service whose store was asked for last."""
         self.recorder = Recorder(clock, service=name, enabled=config.trace.enabled, sample=config.trace.sample)
         memory = config.data_url == "sqlite::memory:"
         self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(self._folder / "blobs")
@@ -47,8 +49,14 @@ class Supplies:
 
     def store(self, service: str) -> Store:
         """The store of a service, not open yet."""
+        url = self._config.data_url
+        if self._stored and url.startswith("sqlite:") and "{service}" not in url and url != "sqlite::memory:":
+            what = f"data = {url!r} is one file, but {self._stored} and {service} each have their own."
+            remedy = 'Let its name have the service\'s in it: data = "sqlite:data/{service}.db".'
+            raise StartError([Finding("enfilade.toml", what, remedy, "data")])
+        self._stored = service
         return open_store(
-            self._config.data_url, service, clock=self._clock, recorder=self.recorder, secret=self._secret,
+            url, service, clock=self._clock, recorder=self.recorder, secret=self._secret,
             synchronous=self._config.synchronous,
         )  # fmt: skip
 
@@ -82,7 +90,11 @@ class Supplies:
             file = TraceFile(self._folder / "traces")
             await self._closing.enter_async_context(Feed(self.recorder, file, name="file"))
         if trace.otlp:
-            collector = Collector(trace.otlp, resource={"service.name": self._name})
+            try:
+                collector = Collector(trace.otlp, resource={"service.name": self._name})
+            except ValueError as wrong:
+                remedy = 'Write its base URL, such as otlp = "http://127.0.0.1:4318", or leave it out.'
+                raise StartError([Finding("[trace]", f"otlp: {wrong}.", remedy, "settings")]) from wrong
             await self._closing.enter_async_context(Feed(self.recorder, collector, name="otlp"))
 
     def _closed(self, thing: Any) -> Any:

@@ -50,8 +50,13 @@ def _new() -> ECKey:
 
 def _kept(folder: Path) -> ECKey:
     path = folder / FILE
-    if not path.exists():
-        _keep(_new(), path)
+    try:
+        if not path.exists():
+            _keep(_new(), path)
+    except OSError as error:
+        remedy = f"Make {folder} a directory that this user can write, or say another `folder` in enfilade.toml."
+        what = f"the key of the development issuer cannot be kept there: {error}"
+        raise StartError([Finding(str(folder), what, remedy, "issuer-key")]) from error
     try:
         return _read(path.read_bytes())
     except (OSError, JoseError, ValueError, KeyError) as error:
