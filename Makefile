@@ -25,6 +25,9 @@ test: .venv/ready  ## lint, types, layers and all tests
 	@$(BIN)/pyright
 	@$(BIN)/pytest
 
+attack: .venv/ready  ## ask the shop for all that its description allows and forbids, at length
+	@ENFILADE_ATTACK=$(or $(N),300) $(BIN)/pytest tests/wire
+
 fmt: .venv/ready  ## format and mend what can be mended
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
@@ -32,4 +35,4 @@ fmt: .venv/ready  ## format and mend what can be mended
 bench: .venv/ready  ## measure every claim, about five minutes
 	@for claim in bench/*.py; do echo "$$claim" && $(BIN)/python $$claim; done
 
-.PHONY: help setup demo test fmt bench
+.PHONY: help setup demo test attack fmt bench

@@ -19,7 +19,7 @@ FORM = {"/problems/malformed", "/problems/invalid", "/problems/unsupported-media
 
 numbers = itertools.count(1)
 customers = itertools.cycle(os.environ["CUSTOMERS"].split())
-tokens = Tokens(DevelopmentIssuer(Path(os.environ["SHOP"]), "shop"), SystemClock())
+tokens = Tokens(DevelopmentIssuer(Path(os.environ["APP"]), "shop"), SystemClock())
 
 
 @schemathesis.hook

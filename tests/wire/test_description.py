@@ -1,4 +1,4 @@
-"""The shop does what its description says, and nothing else: asked by schemathesis, with all its checks.
+"""Apps do what their descriptions say, and nothing else: asked by schemathesis, with all its checks.
 
 `ENFILADE_ATTACK=500` asks so many requests of each operation instead of a few (`make attack`).
 """
@@ -50,27 +50,35 @@ def people(shop, tmp_path_factory: pytest.TempPathFactory) -> People:
     return People(shop, tmp_path_factory.mktemp("people"))
 
 
-def ask(shop, folder: Path, people: People, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run schemathesis against the shop."""
+def ask(app, folder: Path, *more: str, customers: str = "", order: str = "-") -> subprocess.CompletedProcess[str]:
+    """Run schemathesis against an app."""
     config = folder / "schemathesis.toml"
-    config.write_text("\n".join([(HERE / "schemathesis.toml").read_text().replace("$ORDER", people.order), *more]))
+    config.write_text("\n".join([(HERE / "schemathesis.toml").read_text().replace("$ORDER", order), *more]))
     command = [
-        sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{shop.url}/openapi.json",
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{app.url}/openapi.json",
         "--checks", "all", "--max-examples", str(EXAMPLES), "--no-color",
     ]  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(HERE), "SHOP": str(shop.folder / ".enfilade"), "CUSTOMERS": people.others}
+    env = {**os.environ, "PYTHONPATH": str(HERE), "APP": str(app.folder / ".enfilade"), "CUSTOMERS": customers}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=3600, check=False)
 
 
 @pytest.mark.timeout(3600)
-def test_a_customer_finds_what_the_description_says(shop, people: People, tmp_path: Path) -> None:
-    ran = ask(shop, tmp_path, people, "[auth.wfc]", f'path = "{people.file}"', 'user = "ann"', 'peers = ["ann", "bob"]')
+def test_a_customer_finds_what_the_shop_says_of_itself(shop, people: People, tmp_path: Path) -> None:
+    auth = ["[auth.wfc]", f'path = "{people.file}"', 'user = "ann"', 'peers = ["ann", "bob"]']
+    ran = ask(shop, tmp_path, *auth, customers=people.others, order=people.order)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.timeout(3600)
-def test_a_stranger_finds_what_the_description_says(shop, people: People, tmp_path: Path) -> None:
-    ran = ask(shop, tmp_path, people)
+def test_a_stranger_finds_what_the_shop_says_of_itself(shop, people: People, tmp_path: Path) -> None:
+    ran = ask(shop, tmp_path, order=people.order)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.timeout(3600)
+def test_files_streams_and_versions_are_as_they_are_described(desk, tmp_path: Path) -> None:
+    ran = ask(desk, tmp_path)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr

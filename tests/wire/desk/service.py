@@ -44,7 +44,8 @@ class DeskService(Desk):
         row = await self.papers_.get(id)
         if row is None:
             raise NoSuchPaper()
-        return (await self.papers_.put(row.replace(text=text, version=version))).into(Paper)
+        (stored,) = await self.papers_.put(row.replace(text=text, version=version))
+        return stored.into(Paper)
 
     @atomic
     async def file(self, name: str, content: Blob) -> Filed:

@@ -207,7 +207,7 @@ def _body(one: Operation, schemas: Schemas) -> Schema | None:
     if whole is None:
         return None
     if is_stream(whole.type):
-        return {"required": whole.required, "content": {"application/octet-stream": {"schema": _FILE}}}
+        return {"required": False, "content": {"application/octet-stream": {"schema": _FILE}}}  # no bytes are a stream
     if is_file(whole):
         form: Schema = {"type": "object", "properties": {whole.wire: _FILE}, "additionalProperties": False}
         if whole.required:
