@@ -180,11 +180,11 @@ class SqliteSession:
         if self._line is None and not self._later:
             return
         later, self._later = self._later, []
-        sent = self._begun().send(self._turn, later, "commit")
+        line = self._begun()
         try:
-            await asyncio.shield(sent)
+            await line.send(self._turn, later, "commit")
         except asyncio.CancelledError:
-            await asyncio.wait((sent,))  # it is on its way and cannot be called back: a moment later it is known
+            await line.send(Turn(read=True), (), "alone")  # it cannot be called back, and in a moment it is stored
             raise
         finally:
             self._end()
