@@ -62,9 +62,17 @@ class OrdersService(Orders):
     async def place(self, order: NewOrder) -> Placed:
         total = sum(line.cents * line.quantity for line in order.lines)
         return Placed(
-            id="ord_1", customer=order.customer, currency=order.currency, total=total, at=datetime.now(UTC), gift=order.gift,
-            note=order.note, address=order.address, lines=order.lines, tags=order.tags,
-        )  # fmt: skip
+            id="ord_1",
+            customer=order.customer,
+            currency=order.currency,
+            total=total,
+            at=datetime.now(UTC),
+            gift=order.gift,
+            note=order.note,
+            address=order.address,
+            lines=order.lines,
+            tags=order.tags,
+        )
 
 
 config = Config(

@@ -55,9 +55,17 @@ app = FastAPI()
 async def place(order: NewOrder) -> Placed:
     total = sum(line.cents * line.quantity for line in order.lines)
     return Placed(
-        id="ord_1", customer=order.customer, currency=order.currency, total=total, at=datetime.now(UTC), gift=order.gift,
-        note=order.note, address=order.address, lines=order.lines, tags=order.tags,
-    )  # fmt: skip
+        id="ord_1",
+        customer=order.customer,
+        currency=order.currency,
+        total=total,
+        at=datetime.now(UTC),
+        gift=order.gift,
+        note=order.note,
+        address=order.address,
+        lines=order.lines,
+        tags=order.tags,
+    )
 
 
 uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, loop="uvloop", http="httptools")

@@ -52,9 +52,17 @@ class Placed(msgspec.Struct):
 async def place(data: NewOrder) -> Placed:
     total = sum(line.cents * line.quantity for line in data.lines)
     return Placed(
-        id="ord_1", customer=data.customer, currency=data.currency, total=total, at=datetime.now(UTC), gift=data.gift,
-        note=data.note, address=data.address, lines=data.lines, tags=data.tags,
-    )  # fmt: skip
+        id="ord_1",
+        customer=data.customer,
+        currency=data.currency,
+        total=total,
+        at=datetime.now(UTC),
+        gift=data.gift,
+        note=data.note,
+        address=data.address,
+        lines=data.lines,
+        tags=data.tags,
+    )
 
 
 uvicorn.run(
