@@ -214,3 +214,11 @@ def test_a_body_of_many_errors_is_answered_with_few() -> None:
     errors = refused(tuple[int, ...], json.dumps(["x"] * 10_000).encode())
 
     assert len(errors) == 32
+
+
+def test_of_far_too_many_items_not_each_is_looked_at() -> None:
+    few = codec(Annotated[tuple[Literal["a"], ...], Meta(max_length=2)])
+    with pytest.raises(Invalid) as invalid:
+        few.decode(b'["b"' + b', "a"' * 100 + b', "b"]')
+
+    assert [error.pointer for error in invalid.value.errors] == ["", "/0"]

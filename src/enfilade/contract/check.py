@@ -113,8 +113,9 @@ class _Check:
             yield FieldError(pointer=pointer, detail=told(error))
 
     def _array(self, pointer: str, raw: list[Any], shape: Shape) -> Iterator[FieldError]:
+        most = shape.constraint("max_length")
         yield from self._length(pointer, len(raw), shape, "items")
-        for index, item in enumerate(raw):
+        for index, item in enumerate(raw if most is None else raw[: most + MOST_ERRORS]):
             yield from self.at(f"{pointer}/{index}", item, shape.parts[0])
 
     def _map(self, pointer: str, raw: dict[str, Any], shape: Shape) -> Iterator[FieldError]:
