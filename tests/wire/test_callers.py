@@ -226,3 +226,47 @@ def test_a_limit_says_when_to_come_back(shop) -> None:
     assert int(answers[-1].headers["retry-after"]) > 0
     assert answers[-1].headers["ratelimit"].startswith('"address";r=0;t=')
     shop.ask("POST", "/sessions", login, x_forwarded_for="10.9.9.8").refused(403, "accounts/login-refused")
+
+
+def test_a_key_is_not_used_up_by_what_was_refused_for_its_form(shop) -> None:
+    said = {"idempotency_key": "soon", **shop.signed("noa", scopes=["orders:write"])}
+    order = {"card": "tok_visa", "address": HOME, "items": [{"sku": MUG, "quantity": 1}]}
+    shop.ask("POST", "/orders", b"{", **said).refused(400)
+    shop.ask("POST", "/orders", {**order, "card": "4111"}, **said).refused(422)
+    placed = shop.ask("POST", "/orders", order, **said)
+
+    assert "idempotency-replayed" not in placed.headers
+    assert placed.good() == shop.ask("POST", "/orders", order, **said).good()
+
+
+def test_a_refusal_that_would_be_the_same_again_is_given_again(shop) -> None:
+    said = {"idempotency_key": "poor", **shop.signed("noa", scopes=["orders:write"])}
+    order = {"card": "tok_declined", "address": HOME, "items": [{"sku": MUG, "quantity": 1}]}
+    first, again = shop.ask("POST", "/orders", order, **said), shop.ask("POST", "/orders", order, **said)
+
+    assert first.refused(402, "payments/declined")["reason"] == again.refused(402, "payments/declined")["reason"]
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "00",
+        "nonsense",
+        "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
+        "ff-" + "a" * 32 + "-" + "b" * 16 + "-01",
+        "a" * 9_000,
+    ],
+)
+def test_a_trace_that_is_none_begins_another(shop, said: str) -> None:
+    answer = shop.ask("GET", "/products", traceparent=said, tracestate="x=1," * 100)
+
+    assert answer.good()
+    assert answer.headers["trace-id"].strip("0ab")
+
+
+def test_a_trace_goes_on(shop) -> None:
+    answer = shop.ask("GET", "/products", traceparent=f"00-{'c' * 32}-{'d' * 16}-01")
+
+    assert answer.headers["trace-id"] == "c" * 32
