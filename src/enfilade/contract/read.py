@@ -94,7 +94,7 @@ def _doc(cls: type) -> str | None:
     own = cls.__dict__.get("__doc__")
     if own or cls.__module__.rpartition(".")[2] != "contract":
         return own
-    return sys.modules[cls.__module__].__doc__
+    return getattr(sys.modules.get(cls.__module__), "__doc__", None)
 
 
 class _Reading:
