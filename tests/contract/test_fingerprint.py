@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 SHOP = '''
 from __future__ import annotations
 import enum
@@ -77,9 +79,9 @@ def prints(*changes: tuple[str, str], name: str = "shop.orders.contract") -> dic
         assert old in text
         text = text.replace(old, new)
     module = ModuleType(name)
-    sys.modules[name] = module  # annotations that are text are looked up there
-    exec(text + PRINT, vars(module))
-    del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:  # the example of that name may be loaded
+        patch.setitem(sys.modules, name, module)  # annotations that are text are looked up there
+        exec(text + PRINT, vars(module))
     return dict(zip(NAMES, module.PRINTS, strict=True))
 
 
