@@ -1,12 +1,14 @@
 """Apps do what their descriptions say, and nothing else: asked by schemathesis, with all its checks.
 
-`ENFILADE_ATTACK=500` asks so many requests of each operation instead of a few (`make attack`).
+`ENFILADE_ATTACK=500` makes up to so many requests of each operation instead of a few, and others each time (`make
+attack`); what it says at the end names the seed, and `ENFILADE_SEED` repeats it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+ATTACK = "ENFILADE_ATTACK" in os.environ
 EXAMPLES = int(os.environ.get("ENFILADE_ATTACK", "8"))
+SEED = os.environ.get("ENFILADE_SEED") or str(secrets.randbelow(1_000_000))
 MANY = 6 + EXAMPLES // 5
 """Customers who order: thirty times a minute each."""
 HOME = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postcode": "8001", "country": "CH"}
@@ -53,7 +57,10 @@ def people(shop, tmp_path_factory: pytest.TempPathFactory) -> People:
 def ask(app, folder: Path, *more: str, customers: str = "", order: str = "-") -> subprocess.CompletedProcess[str]:
     """Run schemathesis against an app."""
     config = folder / "schemathesis.toml"
-    config.write_text("\n".join([(HERE / "schemathesis.toml").read_text().replace("$ORDER", order), *more]))
+    text = (HERE / "schemathesis.toml").read_text().replace("$ORDER", order)
+    if ATTACK:
+        text = text.replace("seed = 1", f"seed = {SEED}").replace("deterministic = true", "deterministic = false")
+    config.write_text("\n".join([text, *more]))
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{app.url}/openapi.json",
         "--checks", "all", "--max-examples", str(EXAMPLES), "--no-color",
