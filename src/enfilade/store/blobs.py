@@ -52,7 +52,7 @@ class FolderBlobs:
         path = self._folder / id[:2] / id
         new = path.with_suffix(".new")
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        file = new.open("wb")  # noqa: ASYNC230  (at once: a thread might make it when whoever asked has gone)
+        file = new.open("wb")  # (at once: a thread might make it when whoever asked has gone)
         try:
             try:
                 async for chunk in chunks:
