@@ -29,8 +29,11 @@ PATIENCE = 5.0
 TRIES = 20
 """How often a short unit of work of the platform's own is run again; it has no deadline."""
 
-# Index scans look at the rows that they need; a scan of a whole small table would meet everyone who writes to it.
+# What looks for a key by the index meets those who write that row. PostgreSQL would rather read the whole of a small
+# table, and meet everyone. But it may not be kept from it where the whole table is meant: a serializable scan of an
+# index that has never had an entry can miss the first one that is added meanwhile (`_bt_endpoint` of nbtree).
 _WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; SET LOCAL enable_seqscan = off"
+_WIDELY = "SET LOCAL enable_seqscan = on"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SHORT = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _ALL: KeyName = ("", "")
@@ -146,6 +149,8 @@ class PostgresSession:
         self._held: list[asyncio.Lock] = []
         self._advised = False
         self._ended = False
+        self._by_key = begin == _WRITE
+        """Nothing but rows by their keys has been asked for."""
         self._connection: Any = None
         self._later: list[Statement] = []
         self._one_by_one = asyncio.Lock()  # gathered reads share the connection
@@ -155,6 +160,9 @@ class PostgresSession:
             connection = await self._begun()
             try:
                 await self._flush()
+                if self._by_key and not all(one.quick for one in statements):
+                    self._by_key = False
+                    await connection.execute(_WIDELY)
                 if not guarded:
                     return [await _run(connection, one) for one in statements]
                 return await self._guarded(connection, statements)
@@ -189,10 +197,10 @@ class PostgresSession:
 
     async def _begun(self) -> Any:
         """The connection, with a transaction on it."""
-        if self._connection is not None:
-            return self._connection
         if self._ended:
             raise Overloaded("the unit of work has ended")
+        if self._connection is not None:
+            return self._connection
         if self._attempt and not self._held:
             more = {_ALL} if self._attempt > 2 or not self._keys else set[KeyName]()
             self._held = await self._engine.turns.take(self._keys | more)
@@ -206,8 +214,9 @@ class PostgresSession:
                     "SELECT pg_advisory_lock(key) FROM (SELECT unnest($1::bigint[]) AS key) AS keys", locks
                 )
             await connection.execute(self._begin)
-        except Exception as error:
-            raise _told(error) from error
+        except BaseException as error:
+            self._ended = True  # nothing may be run on it without a transaction
+            raise (_told(error) if isinstance(error, Exception) else error) from error
         return connection
 
     async def _flush(self) -> None:
@@ -302,8 +311,10 @@ _AGAIN = ("40001", "40P01")
 def _told(error: Exception) -> Exception:
     """PostgreSQL's error in the store's words."""
     asyncpg = _driver()
-    if isinstance(error, asyncpg.InvalidCachedStatementError):
+    if isinstance(error, (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)):
         return Rerun("the tables were changed meanwhile")
+    if isinstance(error, asyncpg.InternalClientError):  # it was cut off in the middle of something
+        return Unavailable(f"the connection to PostgreSQL broke ({error})")
     if isinstance(error, asyncpg.InterfaceError):  # a value that is not of the column's type, or no connection
         return Broken("type", str(error)) if isinstance(error, ValueError) else Unavailable(str(error))
     state = getattr(error, "sqlstate", None)

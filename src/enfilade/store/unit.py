@@ -43,7 +43,7 @@ class Unit:
             raise
         except Broken as error:
             if not (guarded and error.rule == "unique"):
-                self.ended = error
+                self.ended = self.ended or error  # what follows a conflict in a branch tells less than the conflict
             raise
 
     async def hold(self, keys: set[KeyName]) -> None:
