@@ -39,6 +39,7 @@ def main() -> None:
             "untraced": (Server("enfilade_order", BENCH_FOLDER=folder, BENCH_TRACE="off"), guarded),
             "fastapi": (Server("fastapi_order"), plain),
             "litestar": (Server("litestar_order"), plain),
+            "bare": (Server("bare_order"), plain),
         }
         best = dict.fromkeys(servers, float("inf"))
         try:
@@ -64,6 +65,7 @@ def main() -> None:
             Claim("the same without tracing and metrics", best["untraced"], "us CPU", ""),
             Claim("FastAPI on uvicorn", best["fastapi"], "us CPU", ""),
             Claim("Litestar on uvicorn", best["litestar"], "us CPU", ""),
+            Claim("a bare ASGI application on uvicorn", best["bare"], "us CPU", ""),
         ]
     )
 
