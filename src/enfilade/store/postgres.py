@@ -204,9 +204,8 @@ class PostgresSession:
         if self._attempt and not self._held:
             more = {_ALL} if self._attempt > 2 or not self._keys else set[KeyName]()
             self._held = await self._engine.turns.take(self._keys | more)
-        connection = await self._engine.pool.acquire()
-        self._connection = connection
         try:
+            self._connection = connection = await self._engine.pool.acquire()
             if self._attempt > 1 and self._keys:
                 self._advised = True
                 locks = sorted(_number(self._engine.schema, key) for key in self._keys)
@@ -214,9 +213,12 @@ class PostgresSession:
                     "SELECT pg_advisory_lock(key) FROM (SELECT unnest($1::bigint[]) AS key) AS keys", locks
                 )
             await connection.execute(self._begin)
-        except BaseException as error:
+        except Exception as error:
             self._ended = True  # nothing may be run on it without a transaction
-            raise (_told(error) if isinstance(error, Exception) else error) from error
+            raise _told(error) from error
+        except BaseException:
+            self._ended = True
+            raise
         return connection
 
     async def _flush(self) -> None:
