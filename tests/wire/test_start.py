@@ -32,7 +32,7 @@ def desk_in(folder: Path) -> Path:
 def refused(project: Path, *options: str, app: str = "desk.app:app", **environ: str) -> str:
     """What `enfilade run` says instead of serving."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
-    command = [sys.executable, "-m", "enfilade.cli", "run", app, *options]
+    command = [sys.executable, "-m", "enfilade.cli", "run", app, "--port", "0", *options]
     ran = subprocess.run(
         command, cwd=project, env={**env, **environ}, capture_output=True, text=True, timeout=60, check=False
     )
