@@ -211,7 +211,7 @@ def test_another_coding_is_not_taken(shop, coding: str) -> None:
     put(shop, b'{"quantity": 1}', content_encoding=coding).refused(415, "unsupported-media")
 
 
-# -- too slow, to an app that waits a second
+# -- too slow, to an app that waits two seconds
 
 
 @pytest.mark.parametrize("sent", [b"", b'10\r\n{"text": "never \r\n'], ids=["nothing", "half"])

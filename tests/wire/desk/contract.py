@@ -43,7 +43,7 @@ class NoSuchPaper(Problem, status=404):
     """No paper has this id."""
 
 
-@contract(needs=anyone, body="64KiB", timeout=1.0)
+@contract(needs=anyone, body="64KiB", timeout=2.0)
 class Desk(Protocol):
     @command("POST /papers", status=201)
     async def write(self, draft: Body[Draft]) -> Paper:
