@@ -30,6 +30,14 @@ class Principal(Message):
     scopes: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     issuer: str = ""
+    client: str = ""
+    """The OAuth client, API key or peer by which he came."""
+    actors: tuple[str, ...] = ()
+    """Who acts for him, the nearest first (`act`, RFC 8693); empty where he acts himself."""
+    authenticated: float = 0.0
+    """When he proved who he is (`auth_time`), in seconds since 1970; 0 where that is not known."""
+    assurance: str = ""
+    """How well he proved it (`acr`)."""
 
 
 class _Facts:
@@ -64,6 +72,10 @@ class Call(_Facts):
     """The idempotency record that commits with this call's unit of work; set by the guard."""
     delivery: Any = None
     """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
+    wide = False
+    """It sees the rows of all tenants: set by the guard where the operation says `any_tenant`."""
+    acted: tuple[str, ...] = ()
+    """The tenants that it narrowed itself to, by `acting`."""
     read: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Reads the arguments of a call that came over a wire, once it may be served; see `endpoint/reading.py`."""
     reply_fields: dict[str, str] | None = None
@@ -198,6 +210,23 @@ def deadline(within: timedelta | float) -> Generator[None]:
         yield
     finally:
         call.deadline, call.watched = before
+
+
+@contextmanager
+def acting(*, tenant: str) -> Generator[None]:
+    """One tenant's rows inside an operation that needs `any_tenant`: `with acting(tenant="acme"): ...`.
+
+    The calls and events inside belong to that tenant. Raises Misuse where the operation is of one tenant.
+    """
+    call = current()
+    before = call.tenant, call.wide
+    if not call.wide:
+        raise Misuse(f"{call.operation.id} is of one tenant: say needs=... & any_tenant where it is to act for others.")
+    call.tenant, call.wide, call.acted = tenant, False, (*call.acted, tenant)
+    try:
+        yield
+    finally:
+        call.tenant, call.wide = before
 
 
 class Outside(NamedTuple):

@@ -23,9 +23,9 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 
-from enfilade.contract.message import Message
 from enfilade.errors import Finding, StartError
 from enfilade.identity import Issuer
+from enfilade.settings import Settings
 
 S = TypeVar("S", bound="Settings")
 
@@ -33,16 +33,6 @@ _Some = Annotated[int, msgspec.Meta(ge=1)]
 _Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Settings(Message):
-    """Base of a service's own settings: typed, with defaults, filled from `[service.<name>]`.
-
-        class PaymentsSettings(Settings):
-            retries: int = 2
-
-    A service takes it in its constructor like anything else. A field without a default must be configured.
-    """
 
 
 class TraceConfig(Settings):

@@ -7,6 +7,8 @@ needs=Role("editor") & Scope("articles")  both
 needs=Role("editor") | Owner              either
 needs=Owner                               a caller, who sees and writes only rows of his own
 needs=peers                               services whose constructor names the contract, and nobody else
+needs=Role("operator") & any_tenant       who belongs to no tenant; he sees the rows of all of them
+needs=Owner & Fresh("5m")                 a caller who proved who he is in the last five minutes
 """
 
 from __future__ import annotations
@@ -69,6 +71,29 @@ class Role(Need):
 
 
 @dataclass(frozen=True)
+class AnyTenant(Need):
+    """The operation crosses tenants: for callers who belong to none, and for peers. It says so; others decide who."""
+
+    def __str__(self) -> str:
+        return "any tenant"
+
+
+@dataclass(frozen=True)
+class Fresh(Need):
+    """The caller proved who he is not longer ago than `within`, and as well as `assurance` says (RFC 9470).
+
+    `within` is a period like "5m"; `assurance` an authentication context class (`acr`) that the issuer knows.
+    """
+
+    within: str = ""
+    assurance: str = ""
+
+    def __str__(self) -> str:
+        said = (f"within {self.within}" if self.within else "", f"as {self.assurance}" if self.assurance else "")
+        return f"a log-in {' '.join(one for one in said if one)}"
+
+
+@dataclass(frozen=True)
 class AllOf(Need):
     needs: tuple[Need, ...]
 
@@ -87,4 +112,5 @@ class AnyOf(Need):
 anyone = Anyone()
 signed_in = SignedIn()
 peers = Peers()
+any_tenant = AnyTenant()
 Owner = OwnerNeed()

@@ -11,7 +11,6 @@ from enfilade.call import current as current
 from enfilade.call import deadline as deadline
 from enfilade.call import new_id as new_id
 from enfilade.clock import Clock as Clock
-from enfilade.config import Settings as Settings
 from enfilade.contract.marks import Index as Index
 from enfilade.contract.marks import Key as Key
 from enfilade.contract.marks import Owned as Owned
@@ -26,6 +25,7 @@ from enfilade.outbound import Http as Http
 from enfilade.service.pools import Processes as Processes
 from enfilade.service.pools import Threads as Threads
 from enfilade.service.secret import Secret as Secret
+from enfilade.settings import Settings as Settings
 from enfilade.store import Database as Database
 from enfilade.store import Row as Row
 from enfilade.store import Table as Table

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from enfilade.config import Config, Settings
+from enfilade.config import Config
 from enfilade.contract.declare import SAID
 from enfilade.contract.message import Event
 from enfilade.errors import Finding, StartError
 from enfilade.service.find import place
 from enfilade.service.secret import Secret
+from enfilade.settings import Settings
 from enfilade.store import Row, Store, Table
 from enfilade.topic import Topic
 
