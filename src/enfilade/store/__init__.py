@@ -7,6 +7,7 @@ database    SQL of the service's own, answered in messages
 atomic      @atomic: the unit of work
 blobs       bytes of files
 outbox      events that commit with the rows; inbox: what is to be heard; records: idempotency
+counts      what was taken of quotas
 migrate     what the rows say against what the database has
 sqlite, postgres    the two engines
 """
@@ -22,6 +23,8 @@ from enfilade.errors import CheckFailed as CheckFailed
 from enfilade.errors import Stale as Stale
 from enfilade.errors import Taken as Taken
 from enfilade.store.atomic import atomic as atomic
+from enfilade.store.counts import Counts as Counts
+from enfilade.store.counts import Window as Window
 from enfilade.store.database import Database as Database
 from enfilade.store.inbox import Dead as Dead
 from enfilade.store.inbox import Delivery as Delivery

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from enfilade.contract.message import Message
-from enfilade.store import inbox, outbox, records
+from enfilade.store import counts, inbox, outbox, records
 from enfilade.store.columns import REQUIRED, Column
 from enfilade.store.dialect import Dialect
 from enfilade.store.spec import Spec
@@ -68,7 +68,7 @@ def definition(spec: Spec) -> Definition:
 
 def platform_tables(dialect: Dialect) -> list[str]:
     """The statements that make the platform's own tables where they are not there."""
-    text = "".join((_TABLE, outbox.TABLE, inbox.TABLE, records.TABLE)).format(**_WORDS[dialect.name])
+    text = "".join((_TABLE, outbox.TABLE, inbox.TABLE, records.TABLE, counts.TABLE)).format(**_WORDS[dialect.name])
     return [one.strip() for one in text.split(";") if one.strip()]
 
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from enfilade.call import current_or_none
 from enfilade.clock import Clock
 from enfilade.errors import Finding, StartError
+from enfilade.store.counts import Counts
 from enfilade.store.database import Database
 from enfilade.store.engine import Engine, Missed
 from enfilade.store.home import Home
@@ -36,6 +37,7 @@ class Store:
         self.outbox = Outbox(home)
         self.inbox = Inbox(home)
         self.records = Records(home)
+        self.counts = Counts(home)
         self._specs: dict[str, Spec] = {}
 
     @property
