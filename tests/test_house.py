@@ -11,9 +11,9 @@ from enfilade import service
 ROOT = Path(__file__).parents[1]
 
 CONTRACT = """
-    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Header Key Level Maybe Message Meta Money Named Offset
-    Owner Page Paging Problem Rate Role Scope Sensitive Slice Stream Unavailable Version anyone command contract current
-    deadline new_id peers query signed_in
+    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Fresh Header Key Level Maybe Message Meta Money Named
+    Offset Owner Page Paging Principal Problem Rate Role Scope Sensitive Slice Stream Unavailable Version any_tenant
+    anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """
     Answered Blobs Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken Threads

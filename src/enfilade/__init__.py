@@ -13,8 +13,10 @@ from enfilade.contract.limit import Deprecated, Level, Rate
 from enfilade.contract.marks import Body, Header, Key, Maybe, Meta, Named, Sensitive, Version
 from enfilade.contract.message import UNSET, Event, Message
 from enfilade.contract.money import Money
-from enfilade.contract.need import Owner, Role, Scope, anyone, peers, signed_in
+from enfilade.contract.need import Fresh, Owner, Role, Scope, any_tenant, anyone, peers, signed_in
 from enfilade.contract.page import FIRST, Offset, Page, Paging, Slice
+from enfilade.contract.principal import Principal
+from enfilade.contract.rule import rule
 from enfilade.errors import DeadlineExceeded, Problem, Unavailable
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = [
     "DeadlineExceeded",
     "Deprecated",
     "Event",
+    "Fresh",
     "Header",
     "Key",
     "Level",
@@ -41,6 +44,7 @@ __all__ = [
     "Owner",
     "Page",
     "Paging",
+    "Principal",
     "Problem",
     "Rate",
     "Role",
@@ -50,6 +54,7 @@ __all__ = [
     "Stream",
     "Unavailable",
     "Version",
+    "any_tenant",
     "anyone",
     "command",
     "contract",
@@ -58,6 +63,7 @@ __all__ = [
     "new_id",
     "peers",
     "query",
+    "rule",
     "signed_in",
 ]
 

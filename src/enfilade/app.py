@@ -42,6 +42,7 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside,
         guard.needs(tools.callers),  # may he
         Outside(tools.meters.station),  # how often
         Outside(reading),  # now his request is read, and not before
+        guard.rules(tools.callers),  # may he, with these arguments
         guard.deadline(),  # how long
         Outside(tools.bulkhead.station),  # how many at once
         guard.idempotency(),  # again, or for the first time

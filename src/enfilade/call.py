@@ -9,35 +9,16 @@ Every way in (an HTTP request, an in-process call, a delivered event, a timer) m
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from enfilade.clock import Clock, make_id
-from enfilade.contract.message import Message
 from enfilade.contract.operation import Operation
+from enfilade.contract.principal import Principal as Principal
 from enfilade.errors import Misuse, Unauthenticated
-
-
-class Principal(Message):
-    """Who calls: a person, a service or an agent, as a verified token names him."""
-
-    subject: str
-    kind: Literal["user", "service", "agent"] = "user"
-    tenant: str = ""
-    scopes: frozenset[str] = frozenset()
-    roles: frozenset[str] = frozenset()
-    issuer: str = ""
-    client: str = ""
-    """The OAuth client, API key or peer by which he came."""
-    actors: tuple[str, ...] = ()
-    """Who acts for him, the nearest first (`act`, RFC 8693); empty where he acts himself."""
-    authenticated: float = 0.0
-    """When he proved who he is (`auth_time`), in seconds since 1970; 0 where that is not known."""
-    assurance: str = ""
-    """How well he proved it (`acr`)."""
 
 
 class _Facts:
@@ -76,6 +57,10 @@ class Call(_Facts):
     """It sees the rows of all tenants: set by the guard where the operation says `any_tenant`."""
     acted: tuple[str, ...] = ()
     """The tenants that it narrowed itself to, by `acting`."""
+    policies: tuple[str, ...] = ()
+    """The central policies that decided about it, by their names."""
+    fields: Mapping[bytes, bytes] | None = None
+    """The fields of its request, for those who know callers by something else than a bearer token."""
     read: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Reads the arguments of a call that came over a wire, once it may be served; see `endpoint/reading.py`."""
     reply_fields: dict[str, str] | None = None

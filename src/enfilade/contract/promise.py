@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from enfilade.contract.declare import Defaults
 from enfilade.contract.limit import Deprecated, Level, Rate, size
-from enfilade.contract.need import AllOf, AnyOf, Anyone, Need, Role, Scope
+from enfilade.contract.need import AllOf, AnyOf, Anyone, Fresh, Need, Role, Scope
 from enfilade.contract.place import Findings
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -45,6 +45,8 @@ def _check_needs(need: Any, findings: Findings) -> None:
         findings.add(
             "access", f"needs={need!r} is no need", "use anyone, signed_in, peers, Scope(...), Role(...) or Owner"
         )
+    elif type(need).met is Need.met:
+        findings.add("access", f"no guard knows the need {need}", "write a @rule, and combine it with & and |")
     elif isinstance(need, AllOf | AnyOf):
         for part in need.needs:
             if isinstance(part, Anyone):
@@ -56,6 +58,20 @@ def _check_needs(need: Any, findings: Findings) -> None:
         findings.add("access", f"{need.name!r} is no scope", "a scope is one word without spaces or quotes (RFC 6749)")
     elif isinstance(need, Role) and not (isinstance(cast("Any", need.name), str) and need.name.strip()):
         findings.add("access", "a role has no name", "write Role('editor')")
+    elif isinstance(need, Fresh):
+        _check_fresh(need, findings)
+
+
+def _check_fresh(need: Fresh, findings: Findings) -> None:
+    try:
+        if need.within and not 0 < need.seconds < math.inf:
+            findings.add("access", f"Fresh({need.within!r}) is always or never met", "write Fresh('5m')")
+    except (ValueError, TypeError, AttributeError) as error:
+        findings.add("access", f"Fresh({need.within!r}) cannot be read", str(error))
+    if not (need.within or need.assurance):
+        findings.add("access", "Fresh() asks for nothing", "write Fresh('5m'), or Fresh(assurance='...')")
+    elif need.assurance and not all(_SCOPE.fullmatch(one) for one in need.assurance.split(" ")):
+        findings.add("access", f"{need.assurance!r} is no assurance", "write one or more words with spaces between")
 
 
 def _check_rate(rate: Any, findings: Findings) -> None:

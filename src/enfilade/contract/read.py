@@ -22,6 +22,7 @@ from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.place import Findings, summary_of, where_is
 from enfilade.contract.promise import check_promises
 from enfilade.contract.route import Route, parse_route
+from enfilade.contract.rule import check_rules
 from enfilade.contract.shape import camel, shape
 from enfilade.contract.signature import Signature, is_stream, read_signature, resolve, shape_of
 from enfilade.errors import Finding, Problem, StartError, kebab
@@ -148,6 +149,8 @@ class _Reading:
                 f"{method.__name__} does not say who may call it",
                 "add needs= to the operation or to @contract: anyone, signed_in, peers, Scope(...), Role(...) or Owner",
             )
+        else:
+            check_rules(_first(defaults, "needs"), method.__name__, signature.parameters, findings)
         if findings.all or self.found:
             return
         self.operations.append(_operation(self, defaults, method, route, signature, findings.where))

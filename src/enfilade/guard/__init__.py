@@ -32,5 +32,6 @@ from enfilade.guard.identity import identity as identity
 from enfilade.guard.meters import Meters as Meters
 from enfilade.guard.needs import Callers as Callers
 from enfilade.guard.needs import needs as needs
+from enfilade.guard.needs import rules as rules
 from enfilade.guard.raises import Undeclared as Undeclared
 from enfilade.guard.raises import raises as raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from enfilade.call import Call
-from enfilade.contract.need import AllOf, AnyOf, Need, OwnerNeed, Peers, Role, Scope, SignedIn
+from enfilade.contract.need import AllOf, AnyOf, Need, OwnerNeed
 
 
 def own_rows_only(call: Call) -> bool:
@@ -28,21 +28,5 @@ def _bound(need: Need, call: Call) -> bool:
     if isinstance(need, AllOf):
         return any(_bound(one, call) for one in need.needs)
     if isinstance(need, AnyOf):
-        return not any(not _about_owner(one) and _met(one, call) for one in need.needs)
+        return not any(not _about_owner(one) and one.met(call) for one in need.needs)
     return isinstance(need, OwnerNeed)
-
-
-def _met(need: Need, call: Call) -> bool:
-    """Whether the caller has a right that is not about owning."""
-    if isinstance(need, AllOf):
-        return all(_met(one, call) for one in need.needs)
-    if isinstance(need, AnyOf):
-        return any(_met(one, call) for one in need.needs)
-    if isinstance(need, Peers):
-        return call.peer != ""
-    caller = call.caller
-    if isinstance(need, Scope):
-        return caller is not None and need.name in caller.scopes
-    if isinstance(need, Role):
-        return caller is not None and need.name in caller.roles
-    return not isinstance(need, SignedIn) or caller is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from enfilade.contract.need import AllOf, AnyOf, Need, Scope, anyone, peers
+from enfilade.contract.need import AllOf, AnyOf, Need, Scope, anyone, outside
 from enfilade.contract.operation import Contract, Operation, Parameter
 from enfilade.contract.shape import shape
 from enfilade.contract.signature import is_stream
@@ -59,7 +59,7 @@ def encoded(document: Schema) -> bytes:
 
 
 def _public(one: Operation) -> bool:
-    return bool(one.path) and one.needs is not peers
+    return bool(one.path) and outside(one.needs) is not None
 
 
 def _alike(paths: dict[str, Schema], path: str) -> str:
@@ -121,7 +121,7 @@ def _security(need: Need) -> list[Schema]:
     """One requirement an alternative; the names in it are the scopes that it takes."""
     if need is anyone:
         return [{}, {"token": []}]
-    return [{"token": scopes} for scopes in _alternatives(need)]
+    return [{"token": scopes} for scopes in _alternatives(outside(need) or need)]
 
 
 def _alternatives(need: Need) -> list[list[str]]:
