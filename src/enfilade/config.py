@@ -66,6 +66,9 @@ class Config(Settings):
     """The audience that tokens must name; by default the app's name."""
     secret: str = ""
     """Seals cursors; required outside development, 32 characters or more."""
+    secrets: str | tuple[str, ...] = ""
+    """Where secrets come from, the first that has one: `env`, `files:<folder>`, `age:<file>`, `vault:<url>`,
+    `lease:<url>`; by default `env`. As text they are parted by blanks; a folder alone means `env` and that folder."""
     concurrency: _Some = 128
     """Calls from outside that one service serves at once; more wait briefly, then are refused with 503."""
     threads: _Some = 16
@@ -90,6 +93,14 @@ class Config(Settings):
     def isolate(self) -> bool:
         """Whether in-process calls go through the codec."""
         return self.codec == "always" or (self.codec == "" and self.development)
+
+    @property
+    def secret_sources(self) -> tuple[str, ...]:
+        """Where secrets come from, in order."""
+        said = self.secrets.split() if isinstance(self.secrets, str) else self.secrets
+        if isinstance(self.secrets, str) and len(said) == 1 and (":" not in said[0] and said[0] != "env"):
+            return ("env", f"files:{said[0]}")
+        return tuple(said) or ("env",)
 
     def settings(self, service: str, kind: type[S]) -> S:
         """The settings of one service, typed. Raises StartError with what is wrong and where."""

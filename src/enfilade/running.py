@@ -22,8 +22,9 @@ from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Finding, Misuse
 from enfilade.identity import Verifier
 from enfilade.placement import Placed, Placement, refuse
+from enfilade.secrets import Source
 from enfilade.service.host import hosted
-from enfilade.service.inject import Injector
+from enfilade.service.inject import Injector, secrets_of
 from enfilade.service.mount import Mount, Scope
 from enfilade.store import Store
 from enfilade.supplies import Supplies
@@ -73,17 +74,19 @@ class Running:
         background: bool = True,
         topic: Callable[[Any, str], Topic[Any]] = Topic,
         outsiders: Sequence[str] = (),
+        sources: Sequence[Source] = (),
     ) -> None:
         """Raises StartError with what is wrong; nothing is open yet.
 
-        `outsiders` are peers that are no service and may call what is for peers: tests.
+        `outsiders` are peers that are no service and may call what is for peers, `sources` are asked for secrets first:
+        tests.
         """
         self.app = app
         self.config = config
         self.clock = app.clock
         self.placement = Placement(app.services, app.builders, config)
         self._exit = AsyncExitStack()
-        self.supplies = Supplies(app.name, config, app.clock, self._exit)
+        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources)
         self.recorder = self.supplies.recorder
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
         self.stores: dict[str, Store] = {}
@@ -110,7 +113,7 @@ class Running:
     async def start(self) -> None:
         """Build, open and wire everything. Raises StartError with what is wrong, and leaves nothing open then."""
         try:
-            self._build()
+            self._build(await self._missing())
             if self._background:
                 await self.supplies.record()
             await self._open()
@@ -139,9 +142,15 @@ class Running:
         """What the app still waits for; empty when it is ready."""
         return tuple(sorted(self._waiting))
 
-    def _build(self) -> None:
+    async def _missing(self) -> list[Finding]:
+        """The secrets that services ask for and no source has."""
+        builds = [placed.build for placed in self.placement.services.values() if placed.build is not None]
+        return await self.supplies.secrets.missing(
+            one for build in builds for one in secrets_of(build, self.app.provided)
+        )
+
+    def _build(self, findings: list[Finding]) -> None:
         """The services, with all that they ask for. Their handles know only where the rows will be."""
-        findings: list[Finding] = []
         for name, placed in self.placement.services.items():
             if placed.build is None:
                 continue
@@ -149,8 +158,9 @@ class Running:
                 self.stores[name] = self.supplies.store(name)
             store = self.stores.get(name)
             injector = Injector(
-                name, self.config, store, self._handle, self._topic, self.supplies.singles(store), self.app.provided
-            )
+                name, self.config, store, self._handle, self._topic, self.supplies.singles(store),
+                self.supplies.secrets, self.app.provided,
+            )  # fmt: skip
             self._instances[name] = injector.build(placed.build)
             self._resources += injector.resources
             findings += injector.findings

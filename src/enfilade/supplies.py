@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from enfilade.config import Config
 from enfilade.errors import Finding, StartError
 from enfilade.identity import DevelopmentIssuer, Passwords, Tokens, Verifier
 from enfilade.outbound import Http
+from enfilade.secrets import Secrets, Source
+from enfilade.secrets.source import sources_of
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
 from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
@@ -26,13 +28,18 @@ from enfilade.trace.recorder import Recorder
 class Supplies:
     """One app's; what it opens is closed with `closing`."""
 
-    def __init__(self, name: str, config: Config, clock: Clock, closing: AsyncExitStack) -> None:
+    def __init__(
+        self, name: str, config: Config, clock: Clock, closing: AsyncExitStack, sources: Sequence[Source] = ()
+    ) -> None:
+        """`sources` are asked for secrets before those of the configuration: tests."""
         self._name = name
         self._config = config
         self._clock = clock
         self._closing = closing
         self._folder = Path(config.folder)
         self._secret = _secret(config)
+        self.secrets = Secrets((*sources, *sources_of(config.secret_sources, clock)), clock)
+        closing.push_async_callback(self.secrets.aclose)
         self._stored = ""
         """The service whose store was asked for last."""
         self.recorder = Recorder(clock, service=name, enabled=config.trace.enabled, sample=config.trace.sample)

@@ -33,6 +33,7 @@ from enfilade.contract.codec import codec
 from enfilade.contract.message import Event, event_key, event_name
 from enfilade.errors import Misuse
 from enfilade.running import Running
+from enfilade.secrets.plain import Told
 from enfilade.service.inject import is_contract
 from enfilade.store import Entry, Row
 from enfilade.topic import Topic
@@ -108,6 +109,12 @@ class Stage:
         self._exit = AsyncExitStack()
         self._http: httpx2.AsyncClient | None = None
         self._book = _Book()
+        self._secrets = Told()
+
+    def secret(self, name: str, value: str) -> Self:
+        """The value of a secret: `.secret("payments/psp-key", "hush")`. Said again while it runs, it has changed."""
+        self._secrets.values[name] = value
+        return self
 
     def given(self, contract: TypeForm[C]) -> Given[Self, C]:
         """A fake in the place of a contract's implementation."""
@@ -121,7 +128,13 @@ class Stage:
         self.app.config = _with_folder(self._config, folder)
         try:
             self.running = Running(
-                self.app, self.app.config, stations, background=False, topic=self._book.topic, outsiders=[_TESTS]
+                self.app,
+                self.app.config,
+                stations,
+                background=False,
+                topic=self._book.topic,
+                outsiders=[_TESTS],
+                sources=[self._secrets],
             )
             await self.running.start()
             self._exit.push_async_callback(self.running.stop)

@@ -137,10 +137,6 @@ class OrdersSettings(Settings):
     days: int = 30
 
 
-class PspKey(Secret, name="payments/psp-key"):
-    """The key at the provider."""
-
-
 @final
 @dataclass
 class OrdersService(Orders):
@@ -150,9 +146,9 @@ class OrdersService(Orders):
     ends: Topic[OrderEnds]
     database: Database
     settings: OrdersSettings
-    key: PspKey
     http: Http
     threads: Threads
+    key: Secret = Secret("payments/psp-key")
 
     async def place(self, sku: str, quantity: Quantity = 1) -> Order:
         with deadline(timedelta(seconds=2)):

@@ -9,6 +9,7 @@ import enfilade.errors
 from enfilade.contract.codec import codec
 from enfilade.contract.declare import Names
 from enfilade.errors import Invalid, Malformed, Problem
+from enfilade.hidden import hide, hide_within
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -37,7 +38,7 @@ def document(
     """The problem as builtins, ready for JSON. What is empty is left out."""
     made: dict[str, Any] = {"type": problem.type, "title": problem.title, "status": status or problem.status}
     if problem.detail:
-        made["detail"] = problem.detail
+        made["detail"] = hide(problem.detail)
     if instance:
         made["instance"] = instance
     if trace_id:
@@ -47,7 +48,7 @@ def document(
     for name, kind in member_types(type(problem)).items():
         value = getattr(problem, name)
         if not (problem.platform and (name in _UNSAID or value in ((), 0))):
-            made[spelled(name, names)] = codec(kind, names=names).builtins(value)
+            made[spelled(name, names)] = hide_within(codec(kind, names=names).builtins(value))
     return made
 
 

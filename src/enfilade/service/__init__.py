@@ -4,7 +4,6 @@ find      the implementation beside its contract
 inject    what its constructor asks for, by type
 host      the end of the row: the user's method is called
 pools     threads and processes for what would stop the event loop
-secret    values that are injected by name and shown nowhere
 """
 
 from enfilade.call import current as current
@@ -22,9 +21,9 @@ from enfilade.identity import Passwords as Passwords
 from enfilade.identity import Tokens as Tokens
 from enfilade.outbound import Answered as Answered
 from enfilade.outbound import Http as Http
+from enfilade.secrets import Secret as Secret
 from enfilade.service.pools import Processes as Processes
 from enfilade.service.pools import Threads as Threads
-from enfilade.service.secret import Secret as Secret
 from enfilade.settings import Settings as Settings
 from enfilade.store import Database as Database
 from enfilade.store import Row as Row

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -16,8 +16,8 @@ from enfilade.config import Config
 from enfilade.contract.declare import SAID
 from enfilade.contract.message import Event
 from enfilade.errors import Finding, StartError
+from enfilade.secrets import Secret, Secrets
 from enfilade.service.find import place
-from enfilade.service.secret import Secret
 from enfilade.settings import Settings
 from enfilade.store import Row, Store, Table
 from enfilade.topic import Topic
@@ -36,6 +36,8 @@ class Want:
     """`X | None`: may be absent."""
     default: bool
     """The parameter has a default, used where nothing of its type can be given."""
+    secret: Secret | None = None
+    """The secret that is its default."""
 
 
 def is_contract(kind: object) -> bool:
@@ -64,14 +66,15 @@ def wants(build: Callable[..., Any]) -> tuple[Want, ...]:
         if parameter.name not in hints:
             what = f"{build.__name__} takes {parameter.name} and does not say of which type."
             raise StartError([Finding(place(build), what, "Annotate it: things are injected by type.", "injection")])
-        found.append(_want(parameter.name, hints[parameter.name], parameter.default is not inspect.Parameter.empty))
+        said = parameter.default is not inspect.Parameter.empty
+        found.append(_want(parameter.name, hints[parameter.name], said, parameter.default))
     return tuple(found)
 
 
 def _fields(kind: type[Any]) -> tuple[Want, ...]:
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
-        _want(one.name, hints[one.name], one.default is not dataclasses.MISSING or _made(one))
+        _want(one.name, hints[one.name], one.default is not dataclasses.MISSING or _made(one), one.default)
         for one in dataclasses.fields(kind)
         if one.init
     )
@@ -89,7 +92,7 @@ def _made(one: dataclasses.Field[Any]) -> bool:
     return one.default_factory is not dataclasses.MISSING
 
 
-def _want(name: str, hint: Any, default: bool) -> Want:
+def _want(name: str, hint: Any, default: bool, value: object) -> Want:
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     optional = False
@@ -97,7 +100,7 @@ def _want(name: str, hint: Any, default: bool) -> Want:
         rest = [one for one in get_args(hint) if one is not types.NoneType]
         optional = len(rest) < len(get_args(hint))
         hint = rest[0] if len(rest) == 1 else hint
-    return Want(name, hint, _kind(hint), optional, default)
+    return Want(name, hint, _kind(hint), optional, default, value if isinstance(value, Secret) else None)
 
 
 def _kind(hint: Any) -> Kind:
@@ -119,6 +122,21 @@ def _kind(hint: Any) -> Kind:
     return "other"
 
 
+def secrets_of(
+    build: Callable[..., Any], provided: Mapping[Any, Callable[..., Any]], inside: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, str, bool]]:
+    """The secrets that a class asks for, and what it is given: (where, name, whether it may be absent)."""
+    if build in inside:
+        return
+    for want in wants(build):
+        if want.type in provided:
+            yield from secrets_of(provided[want.type], provided, (*inside, build))
+        elif want.secret is not None:
+            yield place(build), want.secret.name, want.optional
+        elif want.kind == "resource":
+            yield from secrets_of(want.type, provided, (*inside, build))
+
+
 @dataclass
 class Injector:
     """Builds what one service asks for, once each, and remembers in which order."""
@@ -132,6 +150,7 @@ class Injector:
     """Makes the topic of an event that the service says."""
     singles: Mapping[type, Callable[[Any], Any]]
     """What the platform gives to each service: `Http`, `Threads`, ..., or a class of the user's that inherits it."""
+    secrets: Secrets
     provided: Mapping[Any, Callable[..., Any]]
     """What the app provides by `app.provide(kind).by(build)`."""
     resources: list[Any] = field(default_factory=list[Any])
@@ -164,6 +183,8 @@ class Injector:
             self._building.pop()
 
     def _supply(self, make: Callable[..., Any], want: Want) -> Any:
+        if want.kind == "secret":
+            return self._secret(make, want)
         if want.type in self._built:
             return self._built[want.type]
         value = self._find(want)
@@ -189,14 +210,21 @@ class Injector:
                 return self._stored(want)
             case "settings":
                 return self._settings(want)
-            case "secret":
-                secret = want.type()
-                return secret if secret.present() else _ABSENT
             case _:
                 for single in want.type.__mro__ if isinstance(want.type, type) else ():
                     if single in self.singles:
                         return self.singles[single](want.type)
                 return self.build(want.type) if want.kind == "resource" else _ABSENT
+
+    def _secret(self, make: Callable[..., Any], want: Want) -> Any:
+        """The secret that the default names, bound; whether there is one, the start has found out before."""
+        if want.secret is not None:
+            gone = want.optional and want.secret.name in self.secrets.absent
+            return None if gone else self.secrets.bind(want.secret)
+        if not want.optional:
+            what = f"{make.__name__} asks for the secret {want.name}, and does not say which."
+            self._miss(make, what, unnamed(want.name))
+        return None
 
     def _stored(self, want: Want) -> Any:
         (of,) = get_args(want.type)
@@ -218,8 +246,6 @@ class Injector:
         match want.kind:
             case "contract":
                 return "nobody serves that contract."
-            case "secret":
-                return "that secret is not set."
             case _:
                 return "nothing of that type can be given."
 
@@ -227,8 +253,6 @@ class Injector:
         match want.kind:
             case "contract":
                 return f"Add {_shown(want.type)} to the services of the app, or ask for {_shown(want.type)} | None."
-            case "secret":
-                return f"Set the variable {want.type().variable}."
             case _:
                 name = _shown(want.type)
                 return (
@@ -238,6 +262,11 @@ class Injector:
 
     def _miss(self, make: Callable[..., Any], what: str, remedy: str) -> None:
         self.findings.append(Finding(place(make), what, remedy, "injection"))
+
+
+def unnamed(name: str) -> str:
+    """What to do about a secret without a name."""
+    return f'Name it: `{name}: Secret = Secret("payments/psp-key")`.'
 
 
 class _Absent:

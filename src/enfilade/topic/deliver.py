@@ -12,6 +12,7 @@ from enfilade.clock import Clock
 from enfilade.contract.codec import codec
 from enfilade.contract.limit import period
 from enfilade.errors import Invalid, Malformed
+from enfilade.hidden import hide
 from enfilade.store.inbox import Delivery
 from enfilade.store.store import Store
 from enfilade.topic.consumer import Consumer
@@ -148,4 +149,4 @@ def _named(delivery: Delivery) -> tuple[str, str]:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_ERROR]
+    return hide(f"{type(error).__name__}: {error}")[:_ERROR]

@@ -14,6 +14,7 @@ from typing import Final, TextIO
 import msgspec
 
 from enfilade.call import current_or_none
+from enfilade.hidden import hide
 from enfilade.trace.context import span_hex, trace_hex
 from enfilade.trace.line import one_line
 from enfilade.trace.span import current_span
@@ -48,13 +49,13 @@ class Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": hide(record.getMessage()),
             **_where(),
         }
         for name, value in _extra(record).items():
             line.setdefault(name, _plain(value))
         if stack := _stack(self, record):
-            line["exception"] = stack
+            line["exception"] = hide(stack)
         return msgspec.json.encode(line).decode()
 
 
@@ -68,13 +69,13 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
         extra = "".join(f" {name}={_plain(value)}" for name, value in _extra(record).items())
-        message = one_line(f"{record.name}: {record.getMessage()}{extra}")
+        message = one_line(hide(f"{record.name}: {record.getMessage()}{extra}"))
         where = _where()
         place = " ".join(filter(None, (where.get("operation"), where.get("trace_id", "")[:16])))
         code = _COLORS.get(record.levelname) if self._color else None
         level = f"\x1b[{code}m{record.levelname:7}\x1b[0m" if code else f"{record.levelname:7}"
         line = f"{at} {level} {message}" + (f"  [{place}]" if place else "")
-        stack = _stack(self, record)
+        stack = hide(_stack(self, record))
         return "\n".join([line, *(f"    {one_line(part)}" for part in stack.splitlines())])
 
 
@@ -97,7 +98,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 def _plain(value: object) -> str | int | float | bool | None:
     """Numbers and text as they are; all else as it shows itself, so that what masks itself stays masked."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return value if value is None or isinstance(value, int | float | bool) else hide(str(value))
 
 
 def _stack(formatter: logging.Formatter, record: logging.LogRecord) -> str:

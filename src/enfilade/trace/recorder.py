@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from enfilade.call import Call, Handler, current_or_none, when_done
 from enfilade.clock import Clock
 from enfilade.contract.operation import Operation
+from enfilade.hidden import hide
 from enfilade.trace.context import format_traceparent, parse_traceparent, parse_tracestate
 from enfilade.trace.metrics import Counter, Metrics
 from enfilade.trace.span import FACTS, TEXT, Fact, Kind, Span, current_span, inner
@@ -235,4 +236,4 @@ class _Open:
 
 def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
     kept = list(facts.items())[:FACTS]
-    return {name: value[:TEXT] if isinstance(value, str) else value for name, value in kept}
+    return {name: hide(value)[:TEXT] if isinstance(value, str) else value for name, value in kept}

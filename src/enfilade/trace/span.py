@@ -12,6 +12,7 @@ import msgspec
 
 from enfilade.call import Call, current_or_none
 from enfilade.errors import Problem, Unavailable, kebab
+from enfilade.hidden import hide
 
 Kind: TypeAlias = Literal["internal", "server", "client", "producer", "consumer"]
 """Which end of an exchange a span is, in OpenTelemetry's words; `internal` where it crosses nothing."""
@@ -69,7 +70,7 @@ class Span(msgspec.Struct, gc=False):
     def set(self, fact: str, value: Fact) -> None:
         """Add a fact. Text is cut at 256 characters, and there are 32 facts at most."""
         if len(self.facts) < FACTS or fact in self.facts:
-            self.facts = {**self.facts, fact: value[:TEXT] if isinstance(value, str) else value}
+            self.facts = {**self.facts, fact: hide(value)[:TEXT] if isinstance(value, str) else value}
 
     def fail(self, error: BaseException) -> None:
         """Take outcome and status from the error that ended the work; its text is not kept."""
