@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from enfilade.clock import Clock, make_id
+from enfilade.contract.money import Money
 from enfilade.contract.operation import Operation
 from enfilade.contract.principal import Principal as Principal
 from enfilade.errors import Misuse, Unauthenticated
@@ -42,6 +43,8 @@ class Call(_Facts):
     """The `Authorization` field as it came; the identity station turns it into `caller`."""
     key = ""
     """Idempotency key; `""` where the call may not be repeated."""
+    tab: Any = None
+    """What it takes of meters that count more than calls; see `spend`."""
     keyed = 0
     """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
     trace_state = ""
@@ -143,10 +146,20 @@ class Call(_Facts):
         made.watched = self.watched
         if self.trace_state:
             made.trace_state = self.trace_state
+        if self.tab is not None:
+            made.tab = self.tab
         if self.key and operation.kind == "command":
             self.keyed += 1
             made.key = f"{self.key}:{self.operation.name}.{self.keyed}"
         return made
+
+    def spend(self, amount: int | Money, unit: str = "") -> None:
+        """Say what the call really took of a budget: `current().spend(1234, "tokens")`, `current().spend(price)`.
+
+        Several times add up; whatever was set aside beyond it is given back. What no meter counts is not counted.
+        """
+        if self.tab is not None:
+            self.tab.spend(amount, unit)
 
     def say(self, field: str, value: str) -> None:
         """Add a field to the answer."""

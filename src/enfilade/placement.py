@@ -30,14 +30,20 @@ class Placed:
 
     @property
     def keeps(self) -> bool:
-        """Whether it needs a store: for rows, for events that it says or hears, for commands repeated by key."""
+        """Whether it needs a store: for rows, for events that it says or hears, for keyed commands, for quotas."""
         if self.build is None:
             return False
         if any(want.kind in ("table", "topic") or want.type is Database for want in wants(self.build)):
             return True
         if isinstance(self.build, type) and (handlers_of(self.build) or schedules_of(self.build)):
             return True
-        return any(operation.kind == "command" for operation in self.contract.operations)
+        operations = self.contract.operations
+        return any(one.kind == "command" or any(rate.quota().calendar for rate in one.rates) for one in operations)
+
+    @property
+    def planned(self) -> bool:
+        """Whether it asks what a tenant's plan allows."""
+        return any(rate.plan for operation in self.contract.operations for rate in operation.rates)
 
 
 class Placement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from enfilade import guard
 from enfilade.call import Call, Handler, Outside, Principal, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
+from enfilade.contract.plan import Plans
 from enfilade.endpoint import remote
 from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
@@ -40,6 +41,8 @@ log = logging.getLogger("enfilade")
 
 _TIDY: Final = 3600.0
 """Seconds between two removals of what is old."""
+_WRITE_DOWN: Final = 5.0
+"""Seconds between two times of writing down what was taken of quotas."""
 _KEPT: Final = timedelta(hours=24)
 """How long a command can be repeated under its idempotency key."""
 
@@ -102,6 +105,7 @@ class Running:
             for name in services
         }
         self._stations = stations
+        self._meters = guard.Meters(app.clock)
         self._background = background
         self._topic = topic
         self._instances: dict[str, Any] = {}
@@ -125,8 +129,9 @@ class Running:
             await self.messaging.start(background=self._background)
             self._exit.push_async_callback(self.messaging.stop, self.config.drain if self._background else 0.0)
             if self._background:
-                tidying = asyncio.create_task(self._tidy_often(), name="enfilade-tidy")
-                self._exit.callback(tidying.cancel)
+                for seconds, work in ((_TIDY, self.tidy), (_WRITE_DOWN, self._meters.flush)):
+                    task = asyncio.create_task(self._often(seconds, work), name=f"enfilade-{work.__name__}")
+                    self._exit.callback(task.cancel)
         except BaseException:
             await self._exit.aclose()
             raise
@@ -183,7 +188,11 @@ class Running:
 
     def _wire(self) -> None:
         """The row of each operation, handler and timer; then the endpoints, which are given the rows."""
-        meters = guard.Meters(self.clock)
+        meters = self._meters
+        self._exit.push_async_callback(meters.flush, all=True)
+        if (plans := self.placement.contract(Plans)) is not None:
+            meters.allowed.plans = self._handle(Plans)
+            self._callers[plans.name] |= {name for name, placed in self.placement.services.items() if placed.planned}
         for name, placed in self.placement.services.items():
             tools = self._tools(name, meters)
             stations = self._stations(tools, self.app.stations)
@@ -230,17 +239,18 @@ class Running:
         return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, instance), inside=True))
 
     async def tidy(self) -> None:
-        """Forget idempotency records that are older than callers may count on."""
+        """Forget idempotency records that are older than callers may count on, and quotas of windows that ended."""
         for name, store in self.stores.items():
             try:
                 await store.records.sweep(self.clock.now() - _KEPT)
+                await store.counts.sweep(self.clock.now())
             except Exception:
-                log.exception("the old idempotency records of %s could not be removed; it is tried again", name)
+                log.exception("the old records of %s could not be removed; it is tried again", name)
 
-    async def _tidy_often(self) -> None:
+    async def _often(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self.clock.sleep(_TIDY)
-            await self.tidy()
+            await self.clock.sleep(seconds)
+            await asyncio.shield(work())  # what was begun is finished before the stores close
 
     # -- calls
 

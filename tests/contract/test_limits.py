@@ -15,13 +15,15 @@ from enfilade.contract.shape import camel
     [("20/minute", 20, 60), ("5/10s", 5, 10), ("1/h", 1, 3600), (" 1000/day ", 1000, 86400), ("3/2m", 3, 120)],
 )
 def test_a_rate_is_calls_in_seconds(text: str, calls: int, seconds: float) -> None:
-    assert Rate(text).parsed() == (calls, seconds)
+    quota = Rate(text).quota()
+
+    assert (quota.amount, quota.unit, quota.seconds) == (calls, "calls", seconds)
 
 
 @pytest.mark.parametrize("text", ["", "20", "20/", "0/s", "20/fortnight", "-1/s", "1.5/s", "20 / minute"])
 def test_what_is_no_rate_is_told_how_one_is_written(text: str) -> None:
     with pytest.raises(ValueError, match="written like"):
-        Rate(text).parsed()
+        Rate(text).quota()
 
 
 @pytest.mark.parametrize(

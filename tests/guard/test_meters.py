@@ -125,7 +125,7 @@ async def test_of_several_rates_all_must_have_room_or_none_is_taken_from(bench: 
     fields = await tap(caller="alice")
 
     assert fields["RateLimit-Policy"] == '"caller";q=2;w=1, "caller-2";q=3;w=3600, "address";q=100;w=86400'
-    assert fields["RateLimit"] == '"caller";r=1;t=1, "caller-2";r=2;t=1200, "address";r=99;t=864'
+    assert fields["RateLimit"] == '"caller";r=1;t=1, "caller-2";r=2;t=3600, "address";r=99;t=86400'
     assert [await tap.passes(caller="alice") for _ in range(2)] == [True, False]  # two a second
     await bench.clock.advance(1)
     assert [await tap.passes(caller="alice") for _ in range(2)] == [True, False]  # three an hour: nothing was lost

@@ -1,13 +1,15 @@
-"""Limits and promises that a contract declares: meters, service level, deprecation."""
+"""Limits and promises that a contract declares: meters, streams, service level, deprecation."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, NamedTuple
 
-Per = Literal["caller", "tenant", "address"]
+from enfilade.contract.money import Money
+
+Per = Literal["caller", "tenant", "address", "client", "agent", "everyone"]
 
 _PERIODS = {
     "s": 1.0,
@@ -20,27 +22,96 @@ _PERIODS = {
     "day": 86400.0,
 }
 _SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+_MONTH = 30 * 86400.0
+"""Seconds of a month, where only about how many matters."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(?: *([A-Za-z][A-Za-z-]*))?/(\d*)([a-z]+)")
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) *([A-Za-z][A-Za-z-]*)?")
+
+
+class Quota(NamedTuple):
+    """A rate's text, read."""
+
+    amount: int
+    """How much, in whole units: calls, bytes, minor units of a currency, or whatever is counted."""
+    unit: str
+    """`calls`, `bytes`, a currency such as `EUR`, or the word that stands in the text, such as `tokens`."""
+    seconds: float
+    """The period, a month being 30 days."""
+    months: int = 0
+
+    @property
+    def calendar(self) -> bool:
+        """Whether it starts anew with an hour, a day or a month of the calendar; shorter ones fill evenly."""
+        return self.seconds >= _PERIODS["hour"]
+
+    def window(self, now: datetime) -> tuple[datetime, datetime]:
+        """When the window around this moment began and ends, in UTC."""
+        if self.months:
+            first = (now.year * 12 + now.month - 1) // self.months * self.months
+            return _month(first), _month(first + self.months)
+        length = timedelta(seconds=self.seconds)
+        began = _EPOCH + (now - _EPOCH) // length * length
+        return began, began + length
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many calls in a period, as a token bucket: `Rate("20/minute", per="caller", burst=5)`.
+    """So much in a period: `Rate("20/minute", per="caller", burst=5)`, `Rate("50 EUR/month", per="tenant")`.
 
-    `cost` is what one call takes; `burst` the bucket's size, by default the whole of `limit`. A caller without a name
-    counts by his address.
+    Counted are calls, or what stands behind the number: a size of bytes (`"1GB/day"`), a currency, or a word of your
+    own (`"10000 tokens/day"`), which the service says by `current().spend(1234, "tokens")`. Below an hour it is a
+    bucket of `burst` (by default the whole limit) that fills evenly; hours, days and months are those of the calendar
+    in UTC, kept in the service's store.
+
+    `cost` is what one call takes; of anything else than calls it is set aside until the call says what it spent.
+    Operations of a service share one meter by giving it one `name`. With `plan` the limit is only what holds where the
+    app's `Plans` say nothing else.
     """
 
     limit: str
     per: Per = "caller"
     burst: int = 0
-    cost: int = 1
+    cost: int | str = 1
+    name: str = ""
+    plan: bool = False
 
-    def parsed(self) -> tuple[int, float]:
-        """(calls, seconds). Raises ValueError; reading the contract reports it with its place."""
-        match = re.fullmatch(r"(\d+)/(\d*)([a-z]+)", self.limit.strip())
-        if match is None or match[3] not in _PERIODS or int(match[1]) < 1:
-            raise ValueError(f"a rate is written like '20/minute' or '5/10s', not {self.limit!r}")
-        return int(match[1]), int(match[2] or 1) * _PERIODS[match[3]]
+    def quota(self) -> Quota:
+        """What it says. Raises ValueError; reading the contract reports it with its place."""
+        match = _RATE.fullmatch(self.limit.strip())
+        many = int(match[3] or 1) if match else 0
+        if match is None or many < 1 or (match[4] not in _PERIODS and match[4] != "month"):
+            raise ValueError(f"a rate is written like '20/minute', '5/10s' or '50 EUR/month', not {self.limit!r}")
+        amount, unit = _counted(match[1], match[2] or "")
+        if amount < 1:
+            raise ValueError(f"a rate is written like '20/minute' and lets something through, not {self.limit!r}")
+        months = many if match[4] == "month" else 0
+        return Quota(amount, unit, many * (_MONTH if months else _PERIODS[match[4]]), months)
+
+    def taken(self) -> int:
+        """`cost` in whole units. Raises ValueError."""
+        if isinstance(self.cost, int):
+            return self.cost
+        match = _AMOUNT.fullmatch(self.cost.strip())
+        unit = self.quota().unit
+        if match is None or (found := _counted(match[1], match[2] or ""))[1] != unit:
+            raise ValueError(f"a cost is a number of whole units, or an amount of {unit}, not {self.cost!r}")
+        return found[0]
+
+
+def _counted(number: str, unit: str) -> tuple[int, str]:
+    """An amount in whole units, and what it is of. Raises ValueError."""
+    if unit and unit.upper() in _SIZES:
+        return size(f"{number} {unit}"), "bytes"
+    if len(unit) == 3 and unit.isupper():
+        return Money.of(number, unit).minor, unit
+    if "." in number or not (unit == "" or unit.islower()):
+        raise ValueError(f"a rate is written like '20/minute', '1GB/day' or '500 tokens/day', not with {number} {unit}")
+    return int(number), unit or "calls"
+
+
+def _month(number: int) -> datetime:
+    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, cast
+from typing import Any, Final, cast, get_args
 
 from enfilade.contract.declare import Defaults
-from enfilade.contract.limit import Deprecated, Level, Rate, size
+from enfilade.contract.limit import Deprecated, Level, Per, Rate, size
 from enfilade.contract.need import AllOf, AnyOf, Anyone, Fresh, Need, Role, Scope
 from enfilade.contract.place import Findings
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """A scope token (RFC 6749, section 3.3)."""
+_NAME: Final = re.compile(r"(?:[a-z][a-z0-9-]*)?")
+"""Of a meter, which stands in fields of answers."""
 
 
 def check_promises(said: Defaults, findings: Findings) -> None:
@@ -79,16 +81,24 @@ def _check_rate(rate: Any, findings: Findings) -> None:
         findings.add("rate", f"{rate!r} is no rate", "write Rate('20/minute')")
         return
     try:
-        calls, _ = rate.parsed()
+        quota, cost = rate.quota(), rate.taken()
     except (ValueError, TypeError, AttributeError) as error:
         findings.add("rate", f"the rate {rate.limit!r} cannot be read", str(error))
         return
-    if rate.per not in ("caller", "tenant", "address"):
-        findings.add("rate", f"a rate cannot be per {rate.per!r}", "use caller, tenant or address")
-    if rate.cost < 1 or rate.burst < 0 or rate.cost > (rate.burst or calls):
+    if rate.per not in get_args(Per):
+        findings.add("rate", f"a rate cannot be per {rate.per!r}", f"use {', '.join(get_args(Per))}")
+    if cost < 1 or rate.burst < 0 or cost > (rate.burst or quota.amount):
         findings.add(
-            "rate", f"no call ever fits: cost {rate.cost}, burst {rate.burst or calls}", "let 1 <= cost <= burst"
+            "rate", f"no call ever fits: cost {rate.cost}, burst {rate.burst or quota.amount}", "let 1 <= cost <= burst"
         )
+    if rate.burst and quota.calendar:
+        findings.add(
+            "rate", f"{rate.limit!r} has a burst, and a window has none", "leave it out, or add a rate of minutes"
+        )
+    if not _NAME.fullmatch(rate.name):
+        findings.add("rate", f"a meter cannot be named {rate.name!r}", "use small letters, digits and hyphens")
+    if rate.plan and not rate.name:
+        findings.add("rate", f"{rate.limit!r} is a plan's and has no name", 'say by which plans know it: name="ai"')
 
 
 def _check_level(level: Any, findings: Findings) -> None:

@@ -1,0 +1,83 @@
+"""What one call takes of its meters: set aside before it runs, settled when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from enfilade.contract.money import Money
+from enfilade.errors import Misuse
+from enfilade.guard.meters.meter import Meter
+
+
+class Item:
+    """What it takes of one meter."""
+
+    __slots__ = ("add", "meter", "said", "spent", "taken")
+
+    def __init__(self, meter: Meter, add: Callable[[int], None], said: Callable[[], str]) -> None:
+        self.meter = meter
+        self.add = add
+        """Takes more, or gives back."""
+        self.said = said
+        """The item of the RateLimit field."""
+        self.taken = meter.cost
+        self.spent: int | None = 0 if meter.unit == "bytes" else None  # those the platform counts by itself
+        """None till the call says."""
+
+    def settle(self, target: int) -> None:
+        if target != self.taken:
+            self.add(target - self.taken)
+            self.taken = target
+
+
+class Tab:
+    """The meters of one call, and of the calls that it makes."""
+
+    __slots__ = ("_closed", "_items")
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._closed = False
+
+    def put(self, item: Item) -> None:
+        self._items.append(item)
+
+    def spend(self, amount: int | Money, unit: str = "") -> None:
+        """See `Call.spend`."""
+        if isinstance(amount, Money):
+            amount, unit = amount.minor, amount.currency
+        if not unit or amount < 0:
+            raise Misuse(f"spend({amount!r}, {unit!r}): say how much of what was spent, zero or more.")
+        found = False
+        for one in self._items:
+            if one.meter.unit == unit:
+                found = True
+                one.spent = (one.spent or 0) + amount
+                one.settle(one.spent if self._closed else max(one.spent, one.taken))
+        if not found and unit.isupper() and (other := self._currency()):
+            raise Misuse(f"spend({amount}, {unit!r}): the budget is in {other}: convert it first.")
+
+    def close(self, *, done: bool) -> None:
+        """The call is over. What said nothing took what was set aside, or nothing where it was not done."""
+        self._closed = True
+        for one in self._items:
+            if one.spent is not None:
+                one.settle(one.spent)
+            elif not done and one.meter.unit != "calls":
+                one.settle(0)
+
+    def void(self) -> None:
+        """It was refused: nothing is taken."""
+        for one in self._items:
+            one.settle(0)
+
+    @property
+    def policy(self) -> str:
+        return ", ".join(one.meter.policy for one in self._items)
+
+    @property
+    def left(self) -> str:
+        return ", ".join(one.said() for one in self._items)
+
+    def _currency(self) -> str:
+        return next((one.meter.unit for one in self._items if one.meter.unit.isupper()), "")
