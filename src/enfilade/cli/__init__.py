@@ -11,6 +11,7 @@ from enfilade.cli.migrate import migrate
 from enfilade.cli.new import new
 from enfilade.cli.routes import routes
 from enfilade.cli.run import run
+from enfilade.cli.secrets import secrets
 from enfilade.cli.token import token
 from enfilade.cli.trace import trace
 
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (new, run, check, routes, export, token, migrate, trace, dead_letters):
+for command in (new, run, check, routes, export, token, migrate, trace, dead_letters, secrets):
     main.add_command(command)
