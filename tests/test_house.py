@@ -16,8 +16,8 @@ CONTRACT = """
     anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """
-    Answered Blobs Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken Threads
-    Tokens Topic Unique Version atomic current deadline every new_id on where
+    Answered Blobs Blocked Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken
+    Threads Tokens Topic Unique Version atomic current deadline every new_id on where
 """
 
 
@@ -55,6 +55,6 @@ def test_each_folder_has_its_page_and_its_tests() -> None:
     pages = {"endpoint": "rest", "govern": "check"}
     folders = [one.name for one in (ROOT / "src/enfilade").iterdir() if (one / "__init__.py").exists()]
 
-    assert len(folders) == 11
+    assert len(folders) == 12
     assert [one for one in folders if not (ROOT / "docs" / f"{pages.get(one, one)}.md").exists()] == []
     assert [one for one in folders if not (ROOT / "tests" / one).is_dir()] == []

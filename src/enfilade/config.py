@@ -47,6 +47,15 @@ class TraceConfig(Settings):
     """Whether recent traces are kept under `<folder>/traces`, for `enfilade trace`."""
 
 
+class OutboundConfig(Settings):
+    """Where services may go by `Http`, besides public addresses."""
+
+    allow: tuple[str, ...] = ()
+    """Hosts, addresses and networks, with a port or for all of them: `psp.internal:8443`, `10.2.0.0/16`."""
+    ports: tuple[_Port, ...] = (80, 443)
+    """Ports of public addresses."""
+
+
 class Config(Settings):
     """All that an operator may say, with the defaults of a developer's machine."""
 
@@ -82,6 +91,7 @@ class Config(Settings):
     log: Literal["console", "json", ""] = ""
     """How logs are written; by default `console` in development and `json` elsewhere."""
     trace: TraceConfig = TraceConfig()
+    outbound: OutboundConfig = OutboundConfig()
     service: Mapping[str, Mapping[str, Any]] = {}
     """`[service.<name>]`: the settings of each service, and `at = "<url>"` for one that is served elsewhere."""
 

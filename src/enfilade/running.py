@@ -225,7 +225,7 @@ class Running:
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""
         if placed.build is None:
-            return remote.connect(placed.contract, placed.at, self.supplies.http())
+            return remote.connect(placed.contract, placed.at, self.supplies.remote(placed.at))
         instance = self._instances[placed.contract.name]
         return {operation.id: hosted(operation, instance) for operation in placed.contract.operations}
 

@@ -12,7 +12,7 @@ from enfilade.clock import Clock
 from enfilade.config import Config
 from enfilade.errors import Finding, StartError
 from enfilade.identity import DevelopmentIssuer, Passwords, Tokens, Verifier
-from enfilade.outbound import Http
+from enfilade.outbound import Http, Reach
 from enfilade.secrets import Secrets, Source
 from enfilade.secrets.source import sources_of
 from enfilade.service.pools import Processes, Threads
@@ -52,7 +52,8 @@ class Supplies:
             issuer = DevelopmentIssuer(self._folder, config.audience or name)
             issuers.append(issuer.issuer)
             self.tokens = Tokens(issuer, clock)
-        self.verifier = Verifier(issuers, clock)
+        asked = {address for one in config.issuers for address in (one.url, one.jwks_url) if address[:4] == "http"}
+        self.verifier = Verifier(issuers, clock, fetch=self.remote(*asked).read)
 
     def store(self, service: str) -> Store:
         """The store of a service, not open yet."""
@@ -68,8 +69,23 @@ class Supplies:
         )  # fmt: skip
 
     def http(self, kind: type[Http] = Http) -> Http:
-        """An outbound client, closed with the app."""
-        return self._closed(kind(self.recorder))
+        """A service's outbound client, closed with the app: for what is public, and what the operator opened to all."""
+        try:
+            reach = Reach(self._config.outbound.allow, self._config.outbound.ports)
+        except ValueError as wrong:
+            remedy = 'Write what may be asked, such as allow = ["psp.internal:8443", "10.2.0.0/16"].'
+            raise StartError([Finding("[outbound]", f"allow: {wrong}.", remedy, "settings")]) from wrong
+        return self._closed(kind(self.recorder, reach))
+
+    def remote(self, *urls: str) -> Http:
+        """A client for the platform's own calls to what the operator wrote down; no service gets it, so that nobody
+        talks a service into asking there."""
+        try:
+            reach = Reach.to(*urls)
+        except ValueError as wrong:
+            remedy = 'Write an address, such as "https://psp.example/v1".'
+            raise StartError([Finding("enfilade.toml", f"{wrong}.", remedy, "settings")]) from wrong
+        return self._closed(Http(self.recorder, reach))
 
     def singles(self, store: Store | None) -> Mapping[type, Callable[[Any], Any]]:
         """What one service may ask for by type, a class that inherits it included."""

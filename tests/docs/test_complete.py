@@ -13,9 +13,9 @@ import pytest
 
 import enfilade.errors
 from enfilade import App, Deprecated, Level, Rate, command, contract, query, service
-from enfilade.config import Config, TraceConfig
+from enfilade.config import Config, OutboundConfig, TraceConfig
 from enfilade.endpoint import Cors, rest
-from enfilade.identity import Issuer
+from enfilade.identity import Claims, Issuer
 from enfilade.store import Database, Table
 from enfilade.testing import Bench, Caller, Stage
 
@@ -25,7 +25,10 @@ ALL = "\n".join(PAGES.values())
 
 SETTINGS = [
     (page, field.name)
-    for page, kind in (("configuration.md", Config), ("configuration.md", TraceConfig), ("identity.md", Issuer))
+    for page, kind in (
+        ("configuration.md", Config), ("configuration.md", TraceConfig), ("configuration.md", OutboundConfig),
+        ("identity.md", Issuer), ("identity.md", Claims),
+    )  # fmt: skip
     for field in msgspec.structs.fields(kind)
 ]
 PROBLEMS = [

@@ -19,6 +19,11 @@ def test_settings_decode_to_an_issuer() -> None:
     assert issuer.algorithms == ("ES256",)
 
 
+def test_the_url_and_the_audience_are_enough_where_the_issuer_can_be_asked() -> None:
+    assert msgspec.convert({"url": "https://id.example", "audience": "shop"}, Issuer)
+    assert msgspec.convert({"url": "http://127.0.0.1:8080", "audience": "shop"}, Issuer)
+
+
 def test_keys_may_come_over_plain_http_from_this_machine_only() -> None:
     assert msgspec.convert({**GOOD, "jwks_url": "http://127.0.0.1:9/jwks"}, Issuer)
     with pytest.raises(msgspec.ValidationError, match="must be https"):
@@ -36,7 +41,12 @@ WRONG = {
     "no url": {"url": ""},
     "no type": {"types": []},
     "two sources of keys": {"jwks_file": "jwks.json"},
-    "no source of keys": {"jwks_url": ""},
+    "no source of keys, nor an address to ask": {"url": "urn:enfilade:partner", "jwks_url": ""},
+    "no source of keys, nor a safe address to ask": {"url": "http://id.example", "jwks_url": ""},
+    "https to nobody": {"jwks_url": "https:///jwks"},
+    "no address at all": {"jwks_url": "https://[::1"},
+    "an unknown claim": {"claims": {"subjekt": "oid"}},
+    "a claim without a name": {"claims": {"subject": ""}},
     "an unknown setting": {"algorithm": "RS256"},
 }
 

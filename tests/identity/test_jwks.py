@@ -14,6 +14,8 @@ from joserfc.jwk import ECKey
 from enfilade.clock import VirtualClock
 from enfilade.errors import StartError, Unauthenticated, Unavailable
 from enfilade.identity import Verifier
+from enfilade.outbound import Http, Reach
+from enfilade.trace.recorder import Recorder
 
 URL = "https://id.example/jwks.json"
 
@@ -201,11 +203,13 @@ async def test_keys_come_over_http_and_an_endless_answer_is_cut_off(forge: Any, 
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    here = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    http = Http(Recorder(clock, service="test"), Reach.to(here))
     async with server:
-        good = Verifier([forge.issuer(keys=(), jwks_url=f"http://127.0.0.1:{port}/good")], clock)
+        good = Verifier([forge.issuer(keys=(), jwks_url=f"{here}/good")], clock, fetch=http.read)
         assert (await good.verify(forge.token())).subject == "alice"
         for path in ("endless", "moved"):
-            other = Verifier([forge.issuer(keys=(), jwks_url=f"http://127.0.0.1:{port}/{path}")], clock)
+            other = Verifier([forge.issuer(keys=(), jwks_url=f"{here}/{path}")], clock, fetch=http.read)
             with pytest.raises(Unavailable):
                 await other.verify(forge.token())
+        await http.aclose()

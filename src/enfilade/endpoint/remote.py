@@ -17,7 +17,7 @@ from enfilade.call import Call, Handler
 from enfilade.contract.codec import Codec, codec
 from enfilade.contract.operation import Contract, Operation, Parameter
 from enfilade.contract.problem import problem_from
-from enfilade.errors import Finding, Problem, StartError, Unavailable
+from enfilade.errors import Finding, Invalid, Malformed, Problem, StartError, Unavailable
 from enfilade.outbound import Http, HttpAnswer
 
 
@@ -54,7 +54,10 @@ def _asks(operation: Operation, base: str, http: Http) -> Handler:
         got = await http.request(operation.method, url(arguments), content=content, headers=sent)
         if got.status >= 300:
             raise _refusal(operation, got)
-        return answer(got.content)
+        try:
+            return answer(got.content)
+        except (Invalid, Malformed) as wrong:  # theirs, not our caller's
+            raise Unavailable(f"{operation.id} was answered with something else: {wrong}") from wrong
 
     return ask
 
@@ -148,8 +151,8 @@ def _refusal(operation: Operation, got: HttpAnswer) -> Exception:
     """The declared Problem of the answer, as the same class; anything else did not do what the contract says."""
     if got.status >= 400 and got.headers.get("content-type", "").startswith("application/problem+json"):
         try:
-            found = problem_from(msgspec.json.decode(got.content), operation.raises)
-        except (msgspec.DecodeError, Problem):
+            found = problem_from(msgspec.json.decode(got.content, type=dict[str, Any]), operation.raises)
+        except (msgspec.DecodeError, RecursionError, Problem):
             found = None
         if found is not None and type(found) in operation.raises:
             return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,7 +11,29 @@ import msgspec
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 """Signatures by a private key only: a verifier holds nothing that a token could be made with."""
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+_Place: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an issuer's tokens say what, if not where RFC 9068 has it.
+
+    A place is the name of a claim, or names with dots between them for a member of a member: `"realm_access.roles"`.
+    A name with a `:` or `/` in it is taken whole: `"https://shop.example/roles"`. Of several places, all are read.
+    """
+
+    subject: _Place = "sub"
+    audience: _Place = "aud"
+    client: tuple[_Place, ...] = ("client_id", "azp")
+    """The first of them that is there."""
+    scopes: tuple[_Place, ...] = ("scope", "scp")
+    """Words in one text, or a list."""
+    roles: tuple[_Place, ...] = ("roles",)
+    tenant: str = ""
+    """Empty: `tenant`, and a token may have none. What stands here each token must have."""
+    kind: _Place = "kind"
+    """`user`, `service` or `agent`; `app` (Entra) and `client-credentials` (Auth0) are services, too."""
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,9 +42,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         [[issuers]]
         url = "https://id.example"
         audience = "shop"
-        jwks_url = "https://id.example/jwks.json"
 
-    The keys come from one of `jwks_url`, `jwks_file` and `keys`.
+    The keys come from one of `jwks_url`, `jwks_file` and `keys`; without them the issuer is asked where they are.
     """
 
     url: Annotated[str, msgspec.Meta(min_length=1)]
@@ -45,13 +66,20 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All its tokens belong to this tenant; one that claims another is refused."""
     prefix: str = ""
     """Put before each subject, so that people of two issuers never share a name: `"partner:"`."""
+    claims: Claims = Claims()
+    """Where its tokens say what."""
 
     def __post_init__(self) -> None:
-        if sum(map(bool, (self.jwks_url, self.jwks_file, self.keys))) != 1:
-            raise ValueError(f"issuer {self.url}: give one of jwks_url, jwks_file and keys")
+        known = sum(map(bool, (self.jwks_url, self.jwks_file, self.keys)))
+        if known > 1:
+            raise ValueError(f"issuer {self.url}: give one of jwks_url, jwks_file and keys, or none of them")
+        if not known and not safe(self.url):
+            raise ValueError(
+                f"issuer {self.url}: it cannot be asked for its keys there; say jwks_url, or make it https"
+            )
         if not self.audiences or not all(self.audiences):
             raise ValueError(f"issuer {self.url}: say in audience= who we are, or tokens for anybody would be taken")
-        if self.jwks_url and not _safe(self.jwks_url):
+        if self.jwks_url and not safe(self.jwks_url):
             raise ValueError(f"issuer {self.url}: jwks_url must be https, or anybody on the way could change the keys")
 
     @property
@@ -59,6 +87,12 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return (self.audience,) if isinstance(self.audience, str) else self.audience
 
 
-def _safe(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+def safe(url: str) -> bool:
+    """Whether what comes from there is what was sent: https, or this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return (parts.scheme == "https" and bool(parts.hostname)) or (
+        parts.scheme == "http" and parts.hostname in _LOOPBACK
+    )

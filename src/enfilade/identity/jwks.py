@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-import httpx2
 import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from enfilade.clock import Clock
 from enfilade.errors import Finding, StartError, Unavailable
+from enfilade.identity.discovery import Fetch, discover
 from enfilade.identity.issuer import Issuer
-
-Fetch: TypeAlias = Callable[[str], Awaitable[bytes]]
-"""Gives the body behind an address, or raises OSError or httpx2.HTTPError."""
 
 COOL_DOWN: Final = 10.0
 """Seconds between two fetches: tokens that name unknown keys must not make us flood the issuer."""
@@ -45,6 +43,7 @@ class Keys:
         self._fetch = fetch
         self._changed = changed
         self._keys: dict[str, Key] = {}
+        self._address = issuer.jwks_url
         self._asked = float("-inf")
         self._flight: asyncio.Task[None] | None = None
         if issuer.keys:
@@ -71,7 +70,7 @@ class Keys:
         if self._flight is not None or since >= COOL_DOWN:
             await asyncio.shield(self._ask())
         if not self._keys:
-            raise Unavailable(f"The keys of {self._issuer.url} cannot be fetched from {self._issuer.jwks_url}.")
+            raise Unavailable(f"The keys of {self._issuer.url} cannot be fetched.")
         return self._pick(kid, algorithm)
 
     def _pick(self, kid: str, algorithm: str) -> Key | None:
@@ -82,37 +81,28 @@ class Keys:
     def _ask(self) -> asyncio.Task[None]:
         if self._flight is None:
             self._asked = self._clock.monotonic()
-            self._flight = asyncio.create_task(self._refresh(), name="enfilade-jwks")
+            # In a context of its own: it is nobody's call, and nobody's deadline ends it.
+            self._flight = asyncio.create_task(self._refresh(), name="enfilade-jwks", context=Context())
         return self._flight
 
     async def _refresh(self) -> None:
         issuer = self._issuer
         try:
-            if issuer.jwks_url:
-                body = await self._fetch(issuer.jwks_url)
-            else:
+            if issuer.jwks_file:
                 body = await asyncio.to_thread(Path(issuer.jwks_file).read_bytes)
+            else:
+                self._address = self._address or await discover(issuer.url, self._fetch)
+                body = await self._fetch(self._address)
             keys = _parse(body, issuer)
             if keys.keys() != self._keys.keys() or any(keys[kid] != key for kid, key in self._keys.items()):
                 self._keys = keys
                 self._changed()
-        except (OSError, httpx2.HTTPError, ValueError, RecursionError) as error:
+        except Exception as error:  # whatever it is, and whoever fetches: without new keys the old ones stay good
+            self._address = issuer.jwks_url  # it may have moved
             kept = "the keys that are known stay good" if self._keys else "its tokens cannot be verified"
             log.warning("the keys of %s could not be fetched, %s: %r", issuer.url, kept, error)
         finally:
             self._flight = None
-
-
-async def fetch(url: str) -> bytes:
-    """The default `Fetch`: 5 seconds, no redirects, and no more than a key set has."""
-    async with httpx2.AsyncClient(timeout=5.0) as client, client.stream("GET", url) as response:
-        response.raise_for_status()
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _LIMIT:
-                raise ValueError(f"{url} answers with more than {_LIMIT} bytes; a key set is smaller")
-        return bytes(body)
 
 
 def _at_start(issuer: Issuer) -> dict[str, Key]:
@@ -130,6 +120,8 @@ class _KeySet(msgspec.Struct):
 
 
 def _parse(body: bytes, issuer: Issuer) -> dict[str, Key]:
+    if len(body) > _LIMIT:
+        raise ValueError(f"it has more than {_LIMIT} bytes; a key set is smaller")
     keys = _keys(msgspec.json.decode(body, type=_KeySet).keys, issuer)
     if not keys:
         raise ValueError(f"no key in it is good for {', '.join(issuer.algorithms)}")

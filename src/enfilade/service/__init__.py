@@ -20,6 +20,7 @@ from enfilade.errors import Taken as Taken
 from enfilade.identity import Passwords as Passwords
 from enfilade.identity import Tokens as Tokens
 from enfilade.outbound import Answered as Answered
+from enfilade.outbound import Blocked as Blocked
 from enfilade.outbound import Http as Http
 from enfilade.secrets import Secret as Secret
 from enfilade.service.pools import Processes as Processes
@@ -37,6 +38,7 @@ from enfilade.topic import on as on
 
 __all__ = [
     "Answered",
+    "Blocked",
     "Blobs",
     "Clock",
     "Database",

@@ -9,8 +9,9 @@ class PaymentsService(Payments):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import httpx2
 import msgspec
@@ -18,14 +19,18 @@ import msgspec
 from enfilade.call import current_or_none
 from enfilade.contract.codec import codec
 from enfilade.contract.message import Message
-from enfilade.errors import DeadlineExceeded, Misuse, Unavailable
+from enfilade.errors import DeadlineExceeded, Invalid, Malformed, Unavailable
+from enfilade.outbound.pinned import Pinned
+from enfilade.outbound.reach import Blocked, Reach
 from enfilade.store import refuse_in_unit
 from enfilade.trace.recorder import Recorder
 
 M = TypeVar("M")
 
-_BIGGEST = 10 * 1024 * 1024
-_PATIENCE = 10.0
+BIGGEST: Final = 10 * 1024 * 1024
+"""Bytes of an answer, unpacked."""
+PATIENCE: Final = 10.0
+"""Seconds for all of a request: looking up, connecting, sending, and the last byte of the answer."""
 
 
 class Answered(Exception):
@@ -48,14 +53,19 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 class Http:
     """HTTP for services; inject it by its type.
 
-    A connection that fails, a time that is over and a 5xx raise `Unavailable` (it may have run). The trace travels
-    along. Answers over 10 MiB are refused. Redirects are not followed.
+    It goes where `reach` lets it: without a word, to public addresses. Anything else raises `Blocked`. A connection
+    that fails, a time that is over, a 5xx and an answer that is too much or is not what it says raise `Unavailable` (it
+    may have run). The trace travels along. Redirects are not followed.
     """
 
-    def __init__(self, recorder: Recorder, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, recorder: Recorder, reach: Reach | None = None, *, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        """`transport` carries the requests instead, and then decides where they go: for tests."""
         self._recorder = recorder
+        self._reach = reach or Reach()
         self._client = httpx2.AsyncClient(
-            transport=transport, follow_redirects=False, trust_env=False, timeout=_PATIENCE
+            transport=transport or Pinned(self._reach), follow_redirects=False, trust_env=False, timeout=PATIENCE
         )
 
     async def fetch(
@@ -67,7 +77,8 @@ class Http:
         body: Message | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> M:
-        """The answer as a message, its unknown members ignored. Raises Answered for a 3xx or 4xx, and Unavailable."""
+        """The answer as a message, its unknown members ignored. Raises Answered for a 3xx or 4xx, Blocked, and
+        Unavailable, also for an answer that is no such message."""
         content = b"" if body is None else codec(type(body)).encode(body)
         sent = {
             "accept": "application/json",
@@ -77,7 +88,17 @@ class Http:
         got = await self.request(method, url, content=content, headers=sent)
         if got.status >= 300:
             raise Answered(got.status, got.content, url)
-        return codec(answer, unknown="ignore").decode(got.content)
+        try:
+            return codec(answer, unknown="ignore").decode(got.content)
+        except (Invalid, Malformed) as wrong:  # theirs, not our caller's
+            raise Unavailable(f"{url} answered with something that is no {answer.__name__}: {wrong}") from wrong
+
+    async def read(self, url: str) -> bytes:
+        """The body behind an address. Raises Answered for anything but a 200, Blocked, and Unavailable."""
+        got = await self.request("GET", url, headers={"accept": "application/json"})
+        if got.status != 200:
+            raise Answered(got.status, got.content, url)
+        return got.content
 
     async def request(
         self,
@@ -89,29 +110,40 @@ class Http:
     ) -> HttpAnswer:
         """One request and its answer, whatever the status below 500."""
         refuse_in_unit(f"{method} {url}")
+        where = self._where(url)
         call = current_or_none()
-        patience = _PATIENCE if call is None else min(_PATIENCE, call.remaining)
+        patience = PATIENCE if call is None else min(PATIENCE, call.remaining)
         if patience <= 0:
             raise DeadlineExceeded(f"no time is left for {method} {url}")
-        parts = httpx2.URL(url)
-        with self._recorder.span(f"{method} {parts.host}", kind="client", method=method, host=parts.host) as span:
+        with self._recorder.span(f"{method} {where.host}", kind="client", method=method, host=where.host) as span:
             try:
-                async with self._client.stream(
-                    method,
-                    parts,
-                    content=content,
-                    headers={**self._recorder.headers(), **(headers or {})},
-                    timeout=patience,
-                ) as response:
+                async with (
+                    asyncio.timeout(patience),  # the whole: whoever sends a byte now and then is in time with each
+                    self._client.stream(
+                        method,
+                        where,
+                        content=content,
+                        headers={**self._recorder.headers(), **(headers or {})},
+                        timeout=patience,
+                    ) as response,
+                ):
                     read = await _bounded(response)
-            except httpx2.TimeoutException as late:
+            except (TimeoutError, httpx2.TimeoutException) as late:
                 raise DeadlineExceeded(f"{method} {url} did not answer within {patience:.1f} s") from late
-            except httpx2.TransportError as failed:
+            except httpx2.RequestError as failed:
                 raise Unavailable(f"{method} {url} failed: {failed or type(failed).__name__}") from failed
             span.set("status", response.status_code)
         if response.status_code >= 500:
             raise Unavailable(f"{method} {url} answered {response.status_code}")
         return HttpAnswer(response.status_code, dict(response.headers), read)
+
+    def _where(self, url: str) -> httpx2.URL:
+        try:
+            where = httpx2.URL(url)
+        except httpx2.InvalidURL as wrong:
+            raise Blocked(f"this is no address: {wrong}") from wrong
+        self._reach.check(where)
+        return where
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -122,7 +154,7 @@ async def _bounded(response: httpx2.Response) -> bytes:
     size = 0
     async for piece in response.aiter_bytes():
         size += len(piece)
-        if size > _BIGGEST:
-            raise Misuse(f"{response.url} answered with more than {_BIGGEST} bytes; stream it, or ask for less.")
+        if size > BIGGEST:
+            raise Unavailable(f"{response.url} answered with more than {BIGGEST} bytes; stream it, or ask for less")
         pieces.append(piece)
     return b"".join(pieces)
