@@ -25,7 +25,7 @@ from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
 from enfilade.running import Running, Tools
-from enfilade.service.host import ambient
+from enfilade.service.host import home
 from enfilade.service.mount import Mount, Receive, Scope, Send
 
 C = TypeVar("C")
@@ -34,8 +34,8 @@ C = TypeVar("C")
 def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside, ...]:
     """The row. Every call passes it in this order: a request, a call between services, an event, a timer."""
     return (
-        ambient(tools.store),  # the call becomes current(), at home in its service's store
-        tools.recorder.station,  # trace: a span and the metrics of the call
+        tools.recorder.station,  # trace: the call becomes current(), with a span and its metrics
+        home(tools.store),  # at home in its service's store
         guard.audit(),  # commands and refusals, one line each
         Outside(guard.identity(tools.verifier, tools.resolvers)),  # who calls; from here on it is known
         *users,  # the app's own stations

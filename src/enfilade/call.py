@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
 from enfilade.clock import Clock, make_id
 from enfilade.contract.money import Money
 from enfilade.contract.operation import Operation
@@ -22,41 +24,50 @@ from enfilade.contract.principal import Principal as Principal
 from enfilade.errors import Misuse, Unauthenticated
 
 
-class _Facts:
-    """What every call has: in slots, because one is made for each call."""
+class Call(msgspec.Struct, eq=False):
+    """One call on its way. `current()` gives the one that is being served."""
 
-    __slots__ = (
-        "arguments", "caller", "clock", "deadline", "home", "operation", "peer", "span", "span_id", "tenant",
-        "trace_id", "watched",
-    )  # fmt: skip
-
-
-class Call(_Facts):
-    """One call on its way. `current()` gives the one that is being served.
-
-    What most calls do not use stands on the class until it is set.
-    """
-
-    address = ""
-    """The client's network address; `""` for calls from within."""
-    credentials = ""
-    """The `Authorization` field as it came; the identity station turns it into `caller`."""
-    key = ""
-    """Idempotency key; `""` where the call may not be repeated."""
+    operation: Operation
+    arguments: dict[str, Any]
+    """The parameters by their Python names, defaults filled in."""
+    clock: Clock
+    deadline: float
+    """When the time is over, on `clock.monotonic()`."""
+    caller: Principal | None = None
+    """The person, unchanged across services; None where nobody is known."""
+    tenant: str = ""
+    peer: str = ""
+    """The service that calls; `""` from outside."""
+    trace_id: int = 0
+    """W3C trace id as a number; 0 where the trace starts here."""
+    span_id: int = 0
+    """The span that encloses this moment; before the trace station, the caller's."""
+    trace_state: str = ""
+    watched: bool = False
+    """Somebody who waits for it ends it when its time is over."""
     tab: Any = None
     """What it takes of meters that count more than calls; see `spend`."""
-    keyed = 0
+    key: str = ""
+    """Idempotency key; `""` where the call may not be repeated."""
+    keyed: int = 0
     """How many keyed calls this one made: a key, the operation and the number make the key of the next."""
-    trace_state = ""
+    address: str = ""
+    """The client's network address; `""` for calls from within."""
+    credentials: str = ""
+    """The `Authorization` field as it came; the identity station turns it into `caller`."""
+    span: Any = None
+    """The open span, of the trace station's own type."""
+    home: Any = None
+    """The store of the service that serves this call; set by the service host."""
     unit: Any = None
     """The open unit of work; contract calls and other foreign awaits are refused while it is."""
-    commits = 0
+    commits: int = 0
     """Units of work that this call has committed; one is allowed."""
     record: Any = None
     """The idempotency record that commits with this call's unit of work; set by the guard."""
     delivery: Any = None
     """The delivered event that is marked as heard by this call's unit of work, which sets it to None."""
-    wide = False
+    wide: bool = False
     """It sees the rows of all tenants: set by the guard where the operation says `any_tenant`."""
     acted: tuple[str, ...] = ()
     """The tenants that it narrowed itself to, by `acting`."""
@@ -69,49 +80,8 @@ class Call(_Facts):
     reply_fields: dict[str, str] | None = None
     """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
 
-    def __init__(
-        self,
-        operation: Operation,
-        arguments: dict[str, Any],
-        clock: Clock,
-        deadline: float,
-        *,
-        caller: Principal | None = None,
-        tenant: str = "",
-        peer: str = "",
-        address: str = "",
-        credentials: str = "",
-        key: str = "",
-        trace_id: int = 0,
-        span_id: int = 0,
-    ) -> None:
-        self.operation = operation
-        self.arguments = arguments
-        """The parameters by their Python names, defaults filled in."""
-        self.clock = clock
-        self.deadline = deadline
-        """When the time is over, on `clock.monotonic()`."""
-        self.caller = caller
-        """The person, unchanged across services; None where nobody is known."""
-        self.tenant = tenant
-        self.peer = peer
-        """The service that calls; `""` from outside."""
-        self.trace_id = trace_id
-        """W3C trace id as a number; 0 where the trace starts here."""
-        self.span_id = span_id
-        """The span that encloses this moment; before the trace station, the caller's."""
-        self.span: Any = None
-        """The open span, of the trace station's own type."""
-        self.home: Any = None
-        """The store of the service that serves this call; set by the service host."""
-        self.watched = False
-        """Somebody who waits for it ends it when its time is over."""
-        if address:
-            self.address = address
-        if credentials:
-            self.credentials = credentials
-        if key:
-            self.key = key
+    def __repr__(self) -> str:
+        return f"<call of {self.operation.id}>"  # never what it came with
 
     @property
     def me(self) -> str:
@@ -132,26 +102,14 @@ class Call(_Facts):
 
     def child(self, operation: Operation, arguments: dict[str, Any]) -> Call:
         """The call that this one makes to another service: same person, tenant and trace, and no more time."""
-        made = _new(Call)
-        made.operation = operation
-        made.arguments = arguments
-        made.clock = self.clock
-        made.deadline = self.deadline
-        made.caller = self.caller
-        made.tenant = self.tenant
-        made.peer = self.operation.service
-        made.trace_id = self.trace_id
-        made.span_id = self.span_id
-        made.span = made.home = None
-        made.watched = self.watched
-        if self.trace_state:
-            made.trace_state = self.trace_state
-        if self.tab is not None:
-            made.tab = self.tab
+        key = ""
         if self.key and operation.kind == "command":
             self.keyed += 1
-            made.key = f"{self.key}:{self.operation.name}.{self.keyed}"
-        return made
+            key = f"{self.key}:{self.operation.name}.{self.keyed}"
+        return Call(
+            operation, arguments, self.clock, self.deadline, self.caller, self.tenant, self.operation.service,
+            self.trace_id, self.span_id, self.trace_state, self.watched, self.tab, key,
+        )  # fmt: skip
 
     def spend(self, amount: int | Money, unit: str = "") -> None:
         """Say what the call really took of a budget: `current().spend(1234, "tokens")`, `current().spend(price)`.
@@ -167,8 +125,6 @@ class Call(_Facts):
             self.reply_fields = {}
         self.reply_fields[field] = value
 
-
-_new = Call.__new__  # without the constructor, whose keywords cost as much as all the rest of a child
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
 Station: TypeAlias = Callable[[Operation, Handler], Handler]
@@ -242,6 +198,47 @@ def row(operation: Operation, stations: Sequence[Station | Outside], last: Handl
         elif not inside:
             handler = station.station(operation, handler)
     return handler
+
+
+def ambient(operation: Operation, handler: Handler) -> Handler:
+    """A station: the call is `current()` while it passes."""
+
+    async def unary(call: Call) -> Any:
+        token = enter(call)
+        try:
+            return await handler(call)
+        finally:
+            leave(token)
+
+    async def stream(call: Call) -> Any:
+        token = enter(call)
+        try:
+            items = await handler(call)
+        finally:
+            leave(token)
+        return _ambient_items(call, items)
+
+    return stream if operation.style in ("stream", "bytes") else unary
+
+
+async def _ambient_items(call: Call, items: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """A generator runs in the context of whoever asks for its next item; for that moment it is the call's own."""
+    try:
+        while True:
+            token = enter(call)
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                return
+            finally:
+                leave(token)
+            yield item
+    finally:
+        token = enter(call)
+        try:
+            await items.aclose()
+        finally:
+            leave(token)
 
 
 def when_done(operation: Operation, reply: Any, done: Callable[[BaseException | None], None]) -> Any:

@@ -25,8 +25,8 @@ from enfilade.trace import Recorder
 PAGE = (Path(__file__).parents[2] / "docs/app.md").read_text("utf-8")
 
 SAID = {
-    "ambient": "ambient", "Recorder": "trace", "audit": "audit", "identity": "identity", "needs": "needs",
-    "Meters": "meters", "reading": "reading", "deadline": "deadline", "Bulkhead": "concurrency",
+    "Recorder": "trace", "home": "home", "audit": "audit", "identity": "identity", "needs": "needs",
+    "Meters": "meters", "reading": "reading", "rules": "rules", "deadline": "deadline", "Bulkhead": "concurrency",
     "idempotency": "idempotency", "raises": "raises", "through_codec": "codec", "mine": "*yours*",
 }  # fmt: skip
 """What the page calls the station that is made by this."""
@@ -111,7 +111,7 @@ def test_a_station_that_has_nothing_to_do_is_not_in_the_row() -> None:
 
     passed = {SAID[one.__qualname__.split(".")[0]] for one in made(mine) if one(time, last) is last}
 
-    assert passed == {"trace", "*yours*", "needs", "meters", "idempotency"}
+    assert passed == {"home", "*yours*", "needs", "meters", "rules", "idempotency"}
 
 
 async def test_requests_calls_events_and_timers_pass_the_same_row() -> None:

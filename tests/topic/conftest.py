@@ -15,7 +15,7 @@ from enfilade.call import Call, Principal, row
 from enfilade.clock import VirtualClock
 from enfilade.contract.message import Event
 from enfilade.contract.operation import Operation
-from enfilade.service.host import ambient, hosted
+from enfilade.service.host import home, hosted
 from enfilade.store import Store, open_store
 from enfilade.topic import Heard, Messaging, Pace, consumers_of, operation_for
 from enfilade.trace.recorder import Recorder
@@ -49,7 +49,7 @@ class World:
         await store.migrate(apply=True)
 
         def handler(operation: Operation) -> Any:
-            return row(operation, (ambient(store), self.recorder.station), hosted(operation, service))
+            return row(operation, (self.recorder.station, home(store)), hosted(operation, service))
 
         (messaging or self.messaging).join(store, consumers_of(type(service), name, handler))
         return service
@@ -65,7 +65,7 @@ class World:
         async def last(call: Call) -> Any:
             return await method(*args, **kwargs)
 
-        stations = (ambient(await self.store(service)), self.recorder.station)
+        stations = (self.recorder.station, home(await self.store(service)))
         return await row(operation, stations, last)(call)
 
     async def restart(self, *joined: tuple[str, Callable[[Store], Any]]) -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from enfilade.call import Call, enter, leave
+from enfilade.call import Call, current_or_none, enter, leave
 from enfilade.clock import VirtualClock
 from enfilade.errors import DeadlineExceeded, Problem
 from enfilade.trace.recorder import Recorder
@@ -124,13 +124,42 @@ async def test_a_stream_is_in_flight_until_it_ends(clock: VirtualClock, operatio
     assert (span.duration, live.value) == (5, 0)
 
 
-async def test_a_recorder_that_is_off_is_not_in_the_row(clock: VirtualClock, operation: Make) -> None:
+async def test_a_recorder_that_is_off_keeps_nothing(clock: VirtualClock, operation: Make, call: Make) -> None:
     recorder = Recorder(clock, enabled=False)
 
-    assert recorder.station(operation(), answer) is answer
+    await recorder.station(operation(), answer)(call())
     with recorder.span("relay") as span:
         span.set("count", 3)
+
     assert recorder.recent() == ()
+    assert b"enfilade_calls" not in recorder.metrics.exposition()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_the_call_is_current_while_it_passes(
+    clock: VirtualClock, operation: Make, call: Make, enabled: bool
+) -> None:
+    recorder = Recorder(clock, enabled=enabled)
+    watch = operation("orders.watch", style="stream")
+    seen: list[Call | None] = []
+
+    async def look(call: Call) -> None:
+        seen.append(current_or_none())
+
+    async def items(call: Call) -> AsyncGenerator[int, None]:
+        async def each() -> AsyncGenerator[int, None]:
+            seen.append(current_or_none())
+            yield 1
+
+        return each()
+
+    one, other = call(), call(watch)
+    await recorder.station(operation(), look)(one)
+    reply = await recorder.station(watch, items)(other)
+    await anext(reply)
+    seen.append(current_or_none())
+
+    assert (seen, current_or_none()) == ([one, other, None], None)
 
 
 async def test_the_ring_keeps_the_newest(clock: VirtualClock, operation: Make, call: Make) -> None:

@@ -6,14 +6,16 @@ bounded queues by threads of their own; a call never waits for it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Protocol
 
-from enfilade.call import Call, Handler, current_or_none, when_done
+from enfilade.call import Call, Handler, ambient, current_or_none, enter, leave, when_done
 from enfilade.clock import Clock
 from enfilade.contract.operation import Operation
 from enfilade.hidden import hide
@@ -37,77 +39,84 @@ class Listener(Protocol):
 class Recorder:
     """Spans and metrics of one process.
 
-    `service` names the process, for spans outside of any service. `size` spans are kept. `sample` is the part of the
-    traces that is recorded, from 0 to 1: chosen by the trace id, so that all processes choose the same ones; calls that
-    end with a bug or unavailable are kept always. Metrics count every call.
+    `service` names the process, for spans outside of any service. `size` spans are kept: few, so that what they leave
+    is warm memory for the next. `sample` is the part of the traces that is recorded, from 0 to 1: chosen by the trace
+    id, so that all processes choose the same ones; calls that end with a bug or unavailable are kept always. Metrics
+    count every call.
     """
 
     def __init__(
-        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 1024, sample: float = 1.0
+        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 64, sample: float = 1.0
     ) -> None:
         self.clock = clock
         self.service = service
         self.enabled = enabled
         self.metrics = Metrics()
         self._ring: deque[Span] = deque(maxlen=size)
-        self._listeners: list[Listener] = []
+        self._takers: list[Callable[[Span], None]] = [self._ring.append]
         # Ids must differ, not be secret: a generator seeded once is ten times cheaper than the system's.
         self._bits = Random(clock.random.getrandbits(256)).getrandbits  # noqa: S311
         self._skip = round((1 - sample) * (_CHANCE + 1))
         self._epoch = 0.0
         self.align()
 
-    def station(self, operation: Operation, handler: Handler) -> Handler:
-        """The outermost station: a span for each call, and its metrics."""
+    def station(self, operation: Operation, handler: Handler) -> Handler:  # noqa: C901  (one frame for all of it)
+        """The outermost station: the call becomes `current()`, with a span and its metrics."""
         if not self.enabled:
-            return handler
-        name, service = operation.id, operation.service
+            return ambient(operation, handler)
+        name, service, status = operation.id, operation.service, operation.status
         route: dict[str, Fact] = (
             {"http.request.method": operation.method, "http.route": operation.path} if operation.method else {}
         )
         streams = operation.style in ("stream", "bytes")
-        status = operation.status
+        if streams:
+            handler = ambient(operation, handler)
         calls = _Calls(self.metrics, operation)
-        monotonic, bits, keep, record = self.clock.monotonic, self._bits, self._keep, calls.times.record
+        live, ok, times = calls.live, calls.ok, calls.times
+        counts, bounds = times.counts, times.bounds
+        monotonic, bits, skip, takers = self.clock.monotonic, self._bits, self._skip, self._takers
 
         def end(span: Span, error: BaseException | None) -> None:
             span.duration = monotonic() - span.clock
-            if error is None:
-                span.status = status
-            else:
+            if error is not None:
                 span.fail(error)
             calls.end(span.outcome, span.duration)
             self._keep(span)
 
         async def traced(call: Call) -> Any:
-            parent = call.span_id
+            parent, trace_id, peer = call.span_id, call.trace_id, call.peer
             opened = inner.get()
-            if parent and opened is not None and opened[0] is not None and opened[0].span_id == parent:
+            if opened is not None and parent and opened[0] is not None and opened[0].span_id == parent:
                 parent = opened[1].span_id  # the caller made this call within a span of its own
-            if not call.trace_id:
-                call.trace_id = bits(128) or 1
-            call.span_id = bits(64) or 1
+            if not trace_id:
+                call.trace_id = trace_id = bits(128) or 1
+            call.span_id = span_id = bits(64) or 1
             clock = monotonic()
-            outside = call.address and not call.peer
+            outside = call.address and not peer
             call.span = span = Span(
-                call.trace_id, call.span_id, parent, name, service, "server" if outside else "internal", call.peer,
-                clock, clock + self._epoch, route if outside else _NOTHING,
+                trace_id, span_id, parent, name, service, "server" if outside else "internal", peer,
+                clock, clock + self._epoch, route if outside else _NOTHING, 0.0, "ok", status,
             )  # fmt: skip
-            calls.live.value += 1
+            live.value += 1
+            token = enter(call)
             try:
                 reply = await handler(call)
             except BaseException as error:
                 end(span, error)
                 raise
+            finally:
+                leave(token)
             if streams:
                 return when_done(operation, reply, lambda error: end(span, error))
             # What `end` does when all went well, written out: this is where nearly every call passes.
             span.duration = duration = monotonic() - clock
-            span.status = status
-            calls.live.value -= 1
-            calls.ok.value += 1
-            record(duration)
-            keep(span)
+            live.value -= 1
+            ok.value += 1
+            counts[bisect_left(bounds, duration)] += 1
+            times.sum += duration
+            if not skip or trace_id & _CHANCE >= skip:
+                for take in takers:
+                    take(span)
             return reply
 
         return traced
@@ -153,7 +162,7 @@ class Recorder:
 
     def listen(self, listener: Listener) -> None:
         """Hand each span that ends to this one also."""
-        self._listeners.append(listener)
+        self._takers.append(listener.put)
 
     def align(self) -> None:
         """Follow the time of day where it was set or has drifted; listeners call it now and then."""
@@ -164,9 +173,8 @@ class Recorder:
     def _keep(self, span: Span) -> None:
         if self._skip and not self.sampled(span.trace_id) and span.status < 500:
             return
-        self._ring.append(span)
-        for listener in self._listeners:
-            listener.put(span)
+        for take in self._takers:
+            take(span)
 
 
 class _Calls:
