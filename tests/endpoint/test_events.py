@@ -260,7 +260,7 @@ async def test_a_server_that_stops_ends_the_generator_and_is_told(client, works)
 async def test_silence_is_filled_with_comments(client, works) -> None:
     operation = read(Ticks).operation("forever")
     reply = stream_replier(operation, Problems(client.stage.site({Ticks: works}), "Bearer", None), heartbeat=0.01)
-    request = Request("GET", "/forever", b"", [], NoWire())
+    request = Request("GET", "/forever", b"", {})
     response = await reply(request, Call(operation, {}, VirtualClock(), 1.0), works.forever())
 
     pieces: list[bytes] = []
@@ -273,13 +273,3 @@ async def test_silence_is_filled_with_comments(client, works) -> None:
 
     assert pieces[3:] == [b":\n\n", b":\n\n"]
     assert works.closed.is_set()
-
-
-class NoWire:
-    ended = True
-
-    async def read(self) -> bytes:
-        return b""
-
-    async def gone(self) -> None:
-        await asyncio.Event().wait()

@@ -10,17 +10,18 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import uvicorn
 
-from enfilade.cli.http1 import Http1
 from enfilade.cli.refused import Refused
+from enfilade.endpoint.http1 import Connection, Door, Proxies
 
 if TYPE_CHECKING:
     from enfilade.app import App
+    from enfilade.running import Running
 
 T = TypeVar("T")
 
@@ -40,8 +41,8 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
     StartError where the app cannot start.
     """
     with _listening(host, port) as listener:
-        async with app.running():
-            settings = _settings(app, drain)
+        async with app.running() as running:
+            settings = _settings(app, running, drain)
             settings.load()
             server = uvicorn.Server(settings)
             # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
@@ -102,22 +103,51 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _settings(app: App, drain: float) -> uvicorn.Config:
+def _settings(app: App, running: Running, drain: float) -> uvicorn.Config:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)  # what it says at start and end we say ourselves
+    # Whom to believe about the client's address is the operator's to say; by default nobody.
+    believed = os.environ.get("FORWARDED_ALLOW_IPS")
     return uvicorn.Config(
         app,
-        http=Http1,
+        http=cast("Any", _driver(running, None if believed is None else Proxies(believed))),
         ws="auto" if app.mounts else "none",
         lifespan="off",  # the app is started around the server, so that an error at start is an error here
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whom to believe about the client's address is the operator's to say; by default nobody.
-        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        proxy_headers=believed is not None,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=max(1, round(drain)),
     )
+
+
+def _driver(running: Running, proxies: Proxies | None) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes the protocol of each connection with."""
+    doors: list[Door] = []
+
+    def connection(
+        *, config: uvicorn.Config, server_state: Any, app_state: Any, _loop: asyncio.AbstractEventLoop | None = None
+    ) -> asyncio.Protocol:
+        if not doors:
+            mounts, ws = running.app.mounts, config.ws_protocol_class
+
+            def upgrade() -> asyncio.Protocol:
+                return cast("Any", ws)(config=config, server_state=server_state, app_state=app_state)
+
+            doors.append(
+                Door(
+                    served=running.served,
+                    asgi=cast("Any", config).loaded_app if mounts else None,
+                    upgrade=upgrade if mounts and ws is not None else None,
+                    proxies=proxies,
+                    connections=server_state.connections,
+                    tasks=server_state.tasks,
+                )
+            )
+        return Connection(doors[0], _loop)
+
+    return connection
 
 
 @contextlib.contextmanager

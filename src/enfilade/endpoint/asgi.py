@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from enfilade.endpoint.http import Pieces, Request
-from enfilade.endpoint.site import Served
+from enfilade.endpoint.http import BODILESS, LINGER, Pieces, Request, joined
+from enfilade.endpoint.site import Served, choose
 from enfilade.errors import Malformed
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -21,38 +21,35 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-_SMALL = 65536
-"""Bytes of an unread body that the server may read to keep the connection; for more it is closed."""
-_LINGER_BYTES, _LINGER_SECONDS = 4 * 1024 * 1024, 1.0
-"""How much is still taken before closing, and thrown away: a client that is cut off while sending never reads why."""
+_LINGER_SECONDS = 1.0
+"""For which a client that is refused may go on sending."""
 
 
 async def serve_http(served: Sequence[Served], scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request, by the endpoint that knows it."""
-    client = scope.get("client")
-    wire = _Wire(receive)
-    request = Request(
-        scope["method"], wire_path(scope), scope["query_string"], scope["headers"], wire,
-        client[0] if client else "", scope.get("scheme", "http"),
-    )  # fmt: skip
-    endpoint = served[0] if len(served) == 1 else _choose(served, request)
+    request = _Request(scope, receive)
+    endpoint = served[0] if len(served) == 1 else choose(served, request.method, request.path)
     response = await endpoint.answer(request)
     headers, body = response.headers, response.body
-    refused = not wire.ended and _much(request) and scope.get("http_version", "1.1") < "2"
+    refused = not request.ended and request.large and scope.get("http_version", "1.1") < "2"
     if refused:
         headers = [*headers, (b"connection", b"close")]  # or the server would read all that we refused to read
+    if isinstance(body, bytes) and response.status not in BODILESS:
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     if isinstance(body, bytes):
+        if request.method == "HEAD":
+            body = b""
         await send(start)
         if refused:
             await send({"type": "http.response.body", "body": body, "more_body": True})
-            await _linger(wire)
+            await _linger(request)
             body = b""
         await send({"type": "http.response.body", "body": body})
         return
     try:
         await send(start)
-        await _stream(body, wire if wire.ended or not _has_body(request) else None, send)
+        await _stream(body, request if request.ended or not _has_body(request) else None, send)
     finally:
         await body.aclose()
 
@@ -71,38 +68,41 @@ def wire_path(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(root) else path
 
 
-def _choose(served: Sequence[Served], request: Request) -> Served:
-    """The endpoint that knows the request, or else the one whose prefix fits best."""
-    path = request.path
-    for one in served:
-        if one.knows(request.method, path):
-            return one
-    below = [one for one in served if not one.prefix or path == one.prefix or path.startswith(f"{one.prefix}/")]
-    return max(below or served, key=lambda one: len(one.prefix))
+class _Request(Request):
+    """A request whose body comes message by message."""
 
+    __slots__ = ("_ended", "_receive")
 
-class _Wire:
-    """The body of a request, message by message."""
-
-    __slots__ = ("_receive", "ended")
-
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        client = scope.get("client")
+        super().__init__(
+            scope["method"], wire_path(scope), scope["query_string"], joined(scope["headers"]),
+            client[0] if client else "", scope.get("scheme", "http"),
+        )  # fmt: skip
         self._receive = receive
-        self.ended = False
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def arrived(self) -> bytes | None:
+        return None
 
     async def read(self) -> bytes:
-        while not self.ended:
+        while not self._ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self.ended = True
+                self._ended = True
                 raise Malformed(detail="The connection was closed before the body was complete.")
             if not message.get("more_body", False):
-                self.ended = True
+                self._ended = True
             if piece := message.get("body", b""):
                 return piece
         return b""
 
     async def gone(self) -> None:
+        """Returns when the client has hung up; only for after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -112,22 +112,15 @@ def _has_body(request: Request) -> bool:
     return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
 
 
-def _much(request: Request) -> bool:
-    length = request.fields.get(b"content-length")
-    if length is None:
-        return b"transfer-encoding" in request.fields
-    return not length.isdigit() or int(length) > _SMALL
-
-
-async def _linger(wire: _Wire) -> None:
-    left = _LINGER_BYTES
+async def _linger(request: Request) -> None:
+    left = LINGER
     with suppress(TimeoutError, Malformed):
         async with asyncio.timeout(_LINGER_SECONDS):
-            while left > 0 and (piece := await wire.read()):
+            while left > 0 and (piece := await request.read()):
                 left -= len(piece)
 
 
-async def _stream(body: Pieces, wire: _Wire | None, send: Send) -> None:
+async def _stream(body: Pieces, request: _Request | None, send: Send) -> None:
     """Send piece by piece, as fast as the client takes them, until he leaves."""
     task = asyncio.current_task()
     over = left = False
@@ -138,7 +131,7 @@ async def _stream(body: Pieces, wire: _Wire | None, send: Send) -> None:
             left = True
             task.cancel()
 
-    watch = asyncio.create_task(wire.gone()) if wire is not None else None
+    watch = asyncio.create_task(request.gone()) if request is not None else None
     if watch is not None:
         watch.add_done_callback(leave)
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from enfilade.call import Handler
 from enfilade.clock import Clock
+from enfilade.config import Config
 from enfilade.contract.operation import Contract
 from enfilade.endpoint.http import Request, Response
 from enfilade.store.blobs import Blobs
@@ -19,6 +20,7 @@ class Site:
     """The running app, as far as an endpoint needs to know it."""
 
     name: str
+    config: Config
     contracts: tuple[Contract, ...]
     handlers: Mapping[str, Handler]
     """By operation id: the whole row of stations with the service at its end."""
@@ -48,3 +50,12 @@ class Served(Protocol):
     def answer(self, request: Request) -> Awaitable[Response]:
         """Answers anything, what it does not know with a problem document."""
         ...
+
+
+def choose(served: Sequence[Served], method: str, path: str) -> Served:
+    """The endpoint that knows a method and path, or else the one whose prefix fits best."""
+    for one in served:
+        if one.knows(method, path):
+            return one
+    below = [one for one in served if not one.prefix or path == one.prefix or path.startswith(f"{one.prefix}/")]
+    return max(below or served, key=lambda one: len(one.prefix))

@@ -22,19 +22,26 @@ async def json_body(request: Request, limit: int, seconds: float) -> bytes:
 
     Nearly every body is there already and in one piece: that way is kept free of all else.
     """
-    fields, wire = request.fields, request.wire
+    fields = request.fields
     check_length(request, limit)
-    data = b""
+    data = request.arrived() if b"content-encoding" not in fields else None
+    if data is None or len(data) > limit:
+        data = await _awaited(request, limit, seconds, data or b"")
+    if data and fields.get(b"content-type") not in _JSON:
+        _refuse_other(fields.get(b"content-type"))
+    return data
+
+
+async def _awaited(request: Request, limit: int, seconds: float, data: bytes) -> bytes:
+    """The rest of a body, behind what of it was read."""
     try:
-        if b"content-encoding" not in fields:
-            data = await promptly(wire.read(), seconds)
-        if not wire.ended or len(data) > limit:
+        if not data and b"content-encoding" not in request.fields:
+            data = await promptly(request.read(), seconds)
+        if not request.ended or len(data) > limit:
             async with asyncio.timeout(seconds):
                 data += b"".join([piece async for piece in pieces(request, limit, read=len(data))])
     except TimeoutError:
         raise TooSlow(detail=f"The body was not complete after {seconds:g} seconds.") from None
-    if data and fields.get(b"content-type") not in _JSON:
-        _refuse_other(fields.get(b"content-type"))
     return data
 
 
@@ -46,7 +53,7 @@ async def pieces(request: Request, limit: int, *, read: int = 0) -> AsyncGenerat
     gunzip = None if coding in _PLAIN else _Gunzip()
     plain = 0
     _within(read, limit)
-    while piece := await request.wire.read():
+    while piece := await request.read():
         read += len(piece)
         _within(read, limit)
         if gunzip is None:

@@ -15,7 +15,7 @@ from enfilade.call import Call
 from enfilade.contract.codec import codec
 from enfilade.contract.operation import Operation
 from enfilade.contract.shape import Shape, shape
-from enfilade.endpoint.http import Headers, Request, Response
+from enfilade.endpoint.http import Headers, NoPieces, Request, Response
 from enfilade.endpoint.rest.fields import NO_STORE, call_lines, line
 from enfilade.endpoint.rest.negotiate import accepted
 from enfilade.endpoint.rest.problems import Problems
@@ -55,7 +55,7 @@ def stream_replier(operation: Operation, problems: Problems, *, heartbeat: float
         head: Headers = [line("content-type", media_type), NO_STORE, *common, *call_lines(call)]
         if request.method == "HEAD":
             await flow.close()
-            return Response(operation.status, head)
+            return Response(operation.status, head, NoPieces())
 
         def failed(error: Exception) -> bytes:
             if write_problem is None:

@@ -36,7 +36,3 @@ def call_lines(call: Call) -> list[Line]:
     if call.reply_fields:
         lines += [line(name, value) for name, value in call.reply_fields.items()]
     return lines
-
-
-def length_line(body: bytes) -> Line:
-    return b"content-length", b"%d" % len(body)

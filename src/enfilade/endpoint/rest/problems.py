@@ -21,7 +21,7 @@ from enfilade.contract.codec import codec
 from enfilade.contract.message import Message
 from enfilade.contract.problem import document
 from enfilade.endpoint.http import Headers, Request, Response
-from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, PROBLEM, call_lines, length_line, line
+from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, PROBLEM, call_lines, line
 from enfilade.endpoint.site import Site
 from enfilade.errors import (
     DeadlineExceeded,
@@ -100,7 +100,7 @@ class Problems:
         counted.add(1)
         if not body:
             del headers[0]
-        return Response(problem.status, [*headers, length_line(body)], body)
+        return Response(problem.status, headers, body)
 
     def body(self, error: Exception, request: Request, call: Call) -> bytes:
         """The document alone, for a stream that has begun."""

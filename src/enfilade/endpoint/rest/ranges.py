@@ -10,7 +10,7 @@ from urllib.parse import quote
 from enfilade.call import Call
 from enfilade.contract.blob import Blob
 from enfilade.contract.operation import Operation
-from enfilade.endpoint.http import Headers, Request, Response
+from enfilade.endpoint.http import Headers, NoPieces, Request, Response
 from enfilade.endpoint.rest.conditional import unchanged
 from enfilade.endpoint.rest.fields import call_lines, line
 from enfilade.endpoint.rest.negotiate import accepted
@@ -48,7 +48,7 @@ def file_replier(operation: Operation, blobs: Blobs) -> FileReply:
         head.append((b"content-length", b"%d" % (end - start)))
         status = operation.status if part is None else 206
         if request.method == "HEAD":
-            return Response(status, head)
+            return Response(status, head, NoPieces())
         file = blobs.open(blob, start, end)
         return Response(status, head, _Begun(await anext(file, b""), file))
 

@@ -13,9 +13,9 @@ from enfilade.contract.codec import codec
 from enfilade.contract.need import anyone
 from enfilade.contract.operation import Operation
 from enfilade.contract.page import Page
-from enfilade.endpoint.http import Headers, Request, Response
+from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest.conditional import CODED, tag_of, unchanged, version_of
-from enfilade.endpoint.rest.fields import JSON, NOSNIFF, Line, call_lines, length_line, line
+from enfilade.endpoint.rest.fields import JSON, NOSNIFF, Line, call_lines, line
 from enfilade.endpoint.rest.links import Links, lifecycle
 from enfilade.endpoint.rest.negotiate import takes_gzip
 
@@ -32,7 +32,7 @@ def replier(operation: Operation, *, gzip: bool, links: tuple[Links, ...] = ()) 
     status, query = operation.status, operation.method == "GET"
     common = [*common_lines(operation)]
     if operation.style == "nothing":
-        return lambda request, call, value: Response(status, _ended(common, call, b"", status))
+        return lambda request, call, value: Response(status, [*common, *call_lines(call)])
     common.insert(0, JSON)
     encode, version = encoder(operation), version_of(operation)
 
@@ -50,7 +50,7 @@ def replier(operation: Operation, *, gzip: bool, links: tuple[Links, ...] = ()) 
             body = zlib.compress(body, _LEVEL, wbits=31)
             headers = [*headers, (b"content-encoding", b"gzip")]
             tag = tag and tag[:-1] + CODED + b'"'
-        headers = _ended(headers, call, body, status)
+        headers = [*headers, *call_lines(call)]
         if tag:
             headers.append((b"etag", tag))
         for link in links:
@@ -86,10 +86,3 @@ def encoder(operation: Operation) -> Callable[[Any], bytes]:
         return encode
     head = b"{" + msgspec.json.encode(operation.returns) + b":"
     return lambda value: head + encode(value) + b"}"
-
-
-def _ended(common: Headers, call: Call, body: bytes, status: int) -> Headers:
-    headers = [*common, *call_lines(call)]
-    if status != 204:
-        headers.append(length_line(body))
-    return headers

@@ -17,7 +17,7 @@ import msgspec
 
 from enfilade.endpoint.http import Headers, Request, Response
 from enfilade.endpoint.rest.conditional import CODED, tag_of, unchanged
-from enfilade.endpoint.rest.fields import NO_STORE, NOSNIFF, length_line, line
+from enfilade.endpoint.rest.fields import NO_STORE, NOSNIFF, line
 from enfilade.endpoint.rest.negotiate import takes_gzip
 from enfilade.endpoint.rest.problems import Problems
 from enfilade.endpoint.rest.routes import Exchange
@@ -92,14 +92,14 @@ def fixed(page: Page, media_type: str, extra: Headers) -> Exchange:
             if unchanged(request, tag):
                 return Response(304, [*common[1:], (b"etag", tag)])
         except PreconditionFailed:
-            return Response(412, [*common[1:], length_line(b"")])
+            return Response(412, common[1:])
         if takes_gzip(request.fields.get(b"accept-encoding", b"")):
             coded = (b"content-encoding", b"gzip"), (b"etag", tag[:-1] + CODED + b'"')
-            return Response(200, [*common, *coded, length_line(small)], small)
-        return Response(200, [*common, (b"etag", tag), length_line(plain)], plain)
+            return Response(200, [*common, *coded], small)
+        return Response(200, [*common, (b"etag", tag)], plain)
 
     return answer
 
 
 def _now(body: bytes, media_type: str) -> Response:
-    return Response(200, [line("content-type", media_type), NOSNIFF, NO_STORE, length_line(body)], body)
+    return Response(200, [line("content-type", media_type), NOSNIFF, NO_STORE], body)

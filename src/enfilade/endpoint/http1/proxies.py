@@ -1,0 +1,55 @@
+"""Whom to believe about the client's address: `X-Forwarded-For` and `X-Forwarded-Proto` of proxies that are named."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+
+class Proxies:
+    """Addresses and networks of proxies, such as `127.0.0.1, 10.0.0.0/8`; `*` is every address.
+
+    Raises ValueError where one of them is neither.
+    """
+
+    def __init__(self, said: str) -> None:
+        names = [name.strip() for name in said.split(",") if name.strip()]
+        self._all = "*" in names
+        self._networks = tuple(ip_network(name, strict=False) for name in names if name != "*")
+
+    def client(self, address: str, scheme: str, fields: dict[bytes, bytes]) -> tuple[str, str]:
+        """The address and the scheme that the client came with; those of the connection where nobody can tell."""
+        if not self._trusts(address):
+            return address, scheme
+        said = fields.get(b"x-forwarded-proto", b"").strip().lower()
+        if said in (b"http", b"https"):
+            scheme = said.decode()
+        # Each proxy adds whom it was asked by: the last one that is no proxy of ours is the client.
+        for hop in reversed(fields.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
+            found = _address(hop)
+            if found is None:
+                break
+            address = str(found)
+            if not self._trusts(address):
+                break
+        return address, scheme
+
+    def _trusts(self, address: str) -> bool:
+        if self._all:
+            return True
+        found = _address(address)
+        return found is not None and any(found in network for network in self._networks)
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address in one entry, which may have a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
