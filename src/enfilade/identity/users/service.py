@@ -1,0 +1,107 @@
+"""Serves users: a table of them, with argon2 hashes of their passwords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import final
+
+from enfilade.clock import Clock, make_id
+from enfilade.contract.marks import Index, Key, Sensitive
+from enfilade.contract.page import FIRST, Page, Paging
+from enfilade.identity.passwords import Passwords
+from enfilade.identity.people import LoginRefused, Person, UnknownPerson
+from enfilade.identity.users.contract import Login, LoginTaken, Password, Role, User, Users
+from enfilade.store import Row, Table, Taken, atomic
+
+
+class UserRow(Row, unique=[("realm", "folded")]):
+    id: Key[str]
+    realm: Index[str]
+    login: Sensitive[str]
+    folded: Sensitive[str]
+    """The login as it is looked for."""
+    name: Sensitive[str]
+    email: Sensitive[str]
+    password: Sensitive[str]
+    """Its argon2 hash."""
+    roles: tuple[str, ...]
+    since: datetime
+
+
+@final
+@dataclass
+class UsersService(Users):
+    rows: Table[UserRow]
+    passwords: Passwords
+    clock: Clock
+
+    async def authenticate(self, login: Sensitive[str], password: Sensitive[str], tenant: str = "") -> Person:
+        rows = await self.rows.find("folded = :folded", "realm = :realm", folded=_folded(login), realm=tenant)
+        row = rows[0] if rows else None
+        # Where there is no such user it takes as long: nobody learns here who is one.
+        if not await self.passwords.verify(row and row.password, password) or row is None:
+            raise LoginRefused()
+        if self.passwords.needs_rehash(row.password):
+            await self._password(row.id, await self.passwords.hash(password))
+        return _person(row)
+
+    async def person(self, subject: str) -> Person:
+        row = await self.rows.get(subject)
+        if row is None:
+            raise UnknownPerson()
+        return _person(row)
+
+    async def add(
+        self,
+        login: Sensitive[Login],
+        password: Sensitive[Password],
+        realm: str = "",
+        name: Sensitive[str] = "",
+        email: Sensitive[str] = "",
+        roles: tuple[Role, ...] = (),
+    ) -> User:
+        row = UserRow(
+            id=make_id(self.clock, "usr"), realm=realm, login=login, folded=_folded(login), name=name, email=email,
+            password=await self.passwords.hash(password), roles=roles, since=self.clock.now(),
+        )  # fmt: skip
+        try:
+            await self._add(row)
+        except Taken as taken:
+            raise LoginTaken() from taken
+        return row.into(User)
+
+    async def users(self, realm: str = "", page: Paging = FIRST) -> Page[User]:
+        found = await self.rows.page(page, "realm = :realm", order="since", realm=realm)
+        return Page(items=tuple(row.into(User) for row in found.items), next=found.next)
+
+    async def change_password(self, id: str, password: Sensitive[Password]) -> None:
+        if not await self._password(id, await self.passwords.hash(password)):
+            raise UnknownPerson()
+
+    async def remove(self, id: str) -> None:
+        if not await self._remove(id):
+            raise UnknownPerson()
+
+    @atomic
+    async def _add(self, row: UserRow) -> None:
+        await self.rows.add(row)
+
+    @atomic
+    async def _password(self, id: str, hash: str) -> bool:
+        row = await self.rows.get(id, lock=True)
+        if row is not None:
+            await self.rows.put(row.replace(password=hash))
+        return row is not None
+
+    @atomic
+    async def _remove(self, id: str) -> bool:
+        return await self.rows.delete(id)
+
+
+def _folded(login: str) -> str:
+    return login.strip().casefold()
+
+
+def _person(row: UserRow) -> Person:
+    return Person(subject=row.id, tenant=row.realm, name=row.name, email=row.email, roles=row.roles)
