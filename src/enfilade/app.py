@@ -18,7 +18,7 @@ from enfilade import guard
 from enfilade.call import Outside, Principal, Station
 from enfilade.clock import Clock, SystemClock
 from enfilade.config import Config, load
-from enfilade.endpoint import rest
+from enfilade.endpoint import openid, rest
 from enfilade.endpoint.asgi import serve_http
 from enfilade.endpoint.local import through_codec
 from enfilade.endpoint.reading import reading
@@ -66,8 +66,8 @@ class App:
     """An app: the services it has, and the endpoints that they are reached by.
 
     `services` are contracts; each implementation is found beside its contract, or said by `app.service(C).by(build)`.
-    `endpoints` are values such as `rest("/api")`; by default `rest("/")`. `stations` are your own, passed by every call
-    after the caller is known. `config` and `clock` are for tests; an app is configured by `enfilade.toml`.
+    `endpoints` are values such as `rest("/api")`; by default `rest("/")` and `openid()`. `stations` are your own, passed
+    by every call after the caller is known. `config` and `clock` are for tests; an app is configured by `enfilade.toml`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class App:
     ) -> None:
         self.name = name
         self.services: tuple[Any, ...] = tuple(services)
-        self.endpoints: tuple[HttpEndpoint, ...] = (rest("/"),) if endpoints is None else tuple(endpoints)
+        self.endpoints: tuple[HttpEndpoint, ...] = (rest("/"), openid()) if endpoints is None else tuple(endpoints)
         self.stations = tuple(stations)
         self.config = config
         self.clock = clock or SystemClock()

@@ -22,6 +22,8 @@ from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Finding, Misuse
 from enfilade.identity import Verifier
+from enfilade.identity.provider import Provider, ProviderSettings
+from enfilade.identity.provider.own import Own
 from enfilade.placement import Placed, Placement, refuse
 from enfilade.secrets import Source
 from enfilade.service.host import hosted
@@ -89,7 +91,7 @@ class Running:
         self.clock = app.clock
         self.placement = Placement(app.services, app.builders, config)
         self._exit = AsyncExitStack()
-        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources)
+        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own())
         self.recorder = self.supplies.recorder
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
         self.stores: dict[str, Store] = {}
@@ -171,6 +173,13 @@ class Running:
             findings += injector.findings
         refuse(findings)
 
+    def _own(self) -> Own | None:
+        """The provider, where this process serves one."""
+        for name, placed in self.placement.services.items():
+            if placed.contract.type is Provider and placed.build is not None:
+                return Own(self.config.settings(name, ProviderSettings), lambda: self.get(Provider))
+        return None
+
     def _handle(self, kind: type) -> Any | None:
         contract = self.placement.contract(kind)
         return None if contract is None else connect(contract, self._inside)
@@ -205,7 +214,7 @@ class Running:
                 self.messaging.join(self.stores[name], self._consumers(placed, tools))
         contracts = tuple(placed.contract for placed in self.placement.services.values())
         site = Site(
-            name=self.app.name, contracts=contracts, handlers=self.handlers, clock=self.clock, recorder=self.recorder,
+            name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock, recorder=self.recorder,
             blobs=self.supplies.blobs, unready=self.unready,
         )  # fmt: skip
         self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)

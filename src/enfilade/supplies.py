@@ -11,7 +11,9 @@ from typing import Any
 from enfilade.clock import Clock
 from enfilade.config import Config
 from enfilade.errors import Finding, StartError
-from enfilade.identity import DevelopmentIssuer, Passwords, Tokens, Verifier
+from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Tokens, Verifier
+from enfilade.identity.provider.own import Own
+from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http, Reach
 from enfilade.secrets import Secrets, Source
 from enfilade.secrets.source import sources_of
@@ -29,9 +31,15 @@ class Supplies:
     """One app's; what it opens is closed with `closing`."""
 
     def __init__(
-        self, name: str, config: Config, clock: Clock, closing: AsyncExitStack, sources: Sequence[Source] = ()
+        self,
+        name: str,
+        config: Config,
+        clock: Clock,
+        closing: AsyncExitStack,
+        sources: Sequence[Source] = (),
+        own: Own | None = None,
     ) -> None:
-        """`sources` are asked for secrets before those of the configuration: tests."""
+        """`sources` are asked for secrets before those of the configuration: tests. `own` is the app's own provider."""
         self._name = name
         self._config = config
         self._clock = clock
@@ -53,7 +61,11 @@ class Supplies:
             issuers.append(issuer.issuer)
             self.tokens = Tokens(issuer, clock)
         asked = {address for one in config.issuers for address in (one.url, one.jwks_url) if address[:4] == "http"}
-        self.verifier = Verifier(issuers, clock, fetch=self.remote(*asked).read)
+        fetch: Fetch = self.remote(*asked).read
+        if own is not None and all(one.url != own.settings.issuer for one in issuers):
+            issuers.append(own.issuer(config.audience or name))
+            fetch = own.fetch(fetch)
+        self.verifier = Verifier(issuers, clock, fetch=fetch)
 
     def store(self, service: str) -> Store:
         """The store of a service, not open yet."""
@@ -96,6 +108,7 @@ class Supplies:
             Passwords: lambda _: self.passwords,
             Blobs: lambda _: self.blobs,
             Clock: lambda _: self._clock,
+            Host: lambda _: host_of(self._config, self._name),
         }
         if self.tokens is not None:
             singles[Tokens] = lambda _: self.tokens
@@ -123,6 +136,11 @@ class Supplies:
     def _closed(self, thing: Any) -> Any:
         self._closing.push_async_callback(thing.aclose)
         return thing
+
+
+def host_of(config: Config, name: str) -> Host:
+    """What the provider is told of an app."""
+    return Host(config.audience or name, _secret(config))
 
 
 def _secret(config: Config) -> bytes:
