@@ -101,8 +101,8 @@ async def test_an_application_logs_in_by_its_role(bao: Any) -> None:
         assert await found.reveal("approle") == "for applications"
         with pytest.raises(Unreadable, match="does not let us read"):
             await found.reveal("payments/psp-key")
-    wrong = {**environ, "VAULT_SECRET_ID": "guessed"}
-    async with opened(f"vault:{bao.url}/secret?login=approle", **wrong) as found:
+    place = f"vault:{bao.url}/secret?login=approle"
+    async with opened(place, BAO_ROLE_ID=role, BAO_SECRET_ID="guessed") as found:
         with pytest.raises(Unreadable):
             await found.reveal("approle")
 
@@ -162,7 +162,7 @@ def database(bao: Any, postgres_server: Any) -> str:
     """An engine that makes users of a real PostgreSQL: of 60 seconds, and of 150 with all renewals."""
     if "database/" not in bao.operator.sys.list_mounted_secrets_engines()["data"]:
         bao.operator.sys.enable_secrets_engine("database")
-        host = parse_qs(urlsplit(postgres_server.get_uri()).query)["host"][0]
+        host = parse_qs(urlsplit(str(postgres_server.get_uri())).query)["host"][0]
         bao.operator.write(
             "database/config/shop", plugin_name="postgresql-database-plugin", allowed_roles="*",
             connection_url=f"host={host} user={{{{username}}}} password={{{{password}}}} dbname=postgres",

@@ -7,10 +7,12 @@ the small keys again.
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -36,20 +38,31 @@ class Unsealable(Exception):
 
 
 class Seal:
-    """Seals under a key made of a secret by HKDF (RFC 5869), for one purpose."""
+    """Seals under keys made of one secret, by HKDF (RFC 5869) for a purpose, and from there by HMAC for each place."""
 
     def __init__(self, secret: bytes, purpose: str) -> None:
-        made = HKDF(algorithm=SHA256(), length=_KEY, salt=None, info=b"enfilade " + purpose.encode()).derive(secret)
-        self._box = AESGCM(made)
+        self._secret = secret
+        self._info = b"enfilade " + purpose.encode()
+
+    @cached_property
+    def _key(self) -> bytes:
+        return HKDF(algorithm=SHA256(), length=_KEY, salt=None, info=self._info).derive(self._secret)
+
+    def digest(self, value: bytes) -> str:
+        """What the value can be known again by, and not be guessed from."""
+        return hmac.digest(self._key, b"digest\0" + value, "sha256").hex()
 
     def seal(self, value: bytes, about: bytes) -> bytes:
         """The value, sealed for the place that `about` names."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._box.encrypt(nonce, value, about)
+        return nonce + self._box(about).encrypt(nonce, value, about)
 
     def open(self, sealed: bytes, about: bytes) -> bytes:
         """The value again. Raises Unsealable."""
-        return _open(self._box, sealed, about)
+        return _open(self._box(about), sealed, about)
+
+    def _box(self, about: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._key, b"place\0" + about, "sha256"))
 
 
 class DataKeys:

@@ -10,6 +10,7 @@ import msgspec
 
 from enfilade.contract.message import Message
 from enfilade.errors import Conflict, KeyReused
+from enfilade.secrets.seal import Seal, Unsealable
 from enfilade.store.engine import Statement, Want
 from enfilade.store.home import Home
 from enfilade.store.outbox import moment
@@ -70,11 +71,13 @@ class Records:
             raise
         await store.records.finish(call.record, packed(reply))
 
-    All of these are units of work by themselves.
+    All of these are units of work by themselves. What is stored of a reply is sealed with the app's secret, for this
+    one key, operation and principal; of the request there is a digest that nothing can be guessed from.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._seal = Seal(home.secret, "idempotency")
 
     async def find(self, key: str, operation: str, principal: str) -> Record | None:
         """The record, or None."""
@@ -87,6 +90,7 @@ class Records:
         State "running" or "committed": the claim is ours, go on. "done": the reply is there. Raises Conflict (409)
         where another run holds the claim, KeyReused (422) where the key was used for another request.
         """
+        fingerprint = self._seal.digest(fingerprint.encode())
         now, token = self._home.clock.now(), self._home.token()
         same: dict[str, Any] = {"key": key, "operation": operation, "principal": principal}
         ends = now + timedelta(seconds=lease)
@@ -120,7 +124,7 @@ class Records:
         await self._write(
             f"UPDATE enfilade_record SET state = 'done', reply = :reply WHERE {_SAME} AND lease = :lease "
             f"AND state <> 'done'",
-            "count", **_values(record), reply=reply,
+            "count", **_values(record), reply=self._seal.seal(reply, _place(record, "reply")),
         )  # fmt: skip
 
     async def release(self, record: Record) -> None:
@@ -140,6 +144,8 @@ class Records:
 
     def committed(self, record: Record, method: str, result: bytes | None) -> Statement:
         """The statement that commits it with a unit of work, and misses where the claim was lost."""
+        if result is not None:
+            result = self._seal.seal(result, _place(record, "result"))
         return self._home.statement(
             f"UPDATE enfilade_record SET state = 'committed', method = :method, result = :result "
             f"WHERE {_SAME} AND lease = :lease AND state = 'running' RETURNING 1",
@@ -166,10 +172,26 @@ class Records:
         at, ends = moment(fields.pop("at"), self._home), moment(fields.pop("ends"), self._home)
         assert at is not None
         assert ends is not None
-        return Record(**fields, at=at), ends
+        return self._opened(Record(**fields, at=at)), ends
+
+    def _opened(self, record: Record) -> Record:
+        try:
+            result, reply = (
+                None if sealed is None else self._seal.open(sealed, _place(record, part))
+                for sealed, part in ((record.result, "result"), (record.reply, "reply"))
+            )
+        except Unsealable:
+            detail = f"What was answered under the key {record.key!r} cannot be read any more. It is not done again."
+            raise Conflict(detail=detail) from None
+        return replaced(record, result=result, reply=reply)
 
     async def _write(self, sql: str, want: Want, *, quick: bool = True, **values: Any) -> list[Any]:
         return await self._home.engine.write((self._home.statement(sql, want, values, quick=quick),))
+
+
+def _place(record: Record, part: str) -> bytes:
+    """What a sealed part of a record is good for."""
+    return msgspec.msgpack.encode((part, record.key, record.operation, record.principal))
 
 
 def _values(record: Record) -> dict[str, Any]:
