@@ -36,7 +36,7 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside,
     return (
         tools.recorder.station,  # trace: the call becomes current(), with a span and its metrics
         home(tools.store),  # at home in its service's store
-        guard.audit(),  # commands and refusals, one line each
+        guard.audit(tools.trail),  # commands and refusals, one line each
         Outside(guard.identity(tools.verifier, tools.resolvers)),  # who calls; from here on it is known
         *users,  # the app's own stations
         guard.needs(tools.callers),  # may he

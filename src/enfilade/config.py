@@ -56,6 +56,15 @@ class OutboundConfig(Settings):
     """Ports of public addresses."""
 
 
+class AuditConfig(Settings):
+    """What is kept of who did what."""
+
+    file: bool = True
+    """Whether it is written under `<folder>/audit`, for `enfilade audit verify`."""
+    size: Annotated[int, msgspec.Meta(ge=4096)] = 64 * 1024**2
+    """Bytes of a file before a new one is begun; each day has one of its own."""
+
+
 class Config(Settings):
     """All that an operator may say, with the defaults of a developer's machine."""
 
@@ -74,7 +83,7 @@ class Config(Settings):
     audience: str = ""
     """The audience that tokens must name; by default the app's name."""
     secret: str = ""
-    """Seals cursors; required outside development, 32 characters or more."""
+    """Seals cursors and the audit; required outside development, 32 characters or more."""
     secrets: str | tuple[str, ...] = ""
     """Where secrets come from, the first that has one: `env`, `files:<folder>`, `age:<file>`, `vault:<url>`,
     `lease:<url>`; by default `env`. As text they are parted by blanks; a folder alone means `env` and that folder."""
@@ -91,6 +100,7 @@ class Config(Settings):
     log: Literal["console", "json", ""] = ""
     """How logs are written; by default `console` in development and `json` elsewhere."""
     trace: TraceConfig = TraceConfig()
+    audit: AuditConfig = AuditConfig()
     outbound: OutboundConfig = OutboundConfig()
     service: Mapping[str, Mapping[str, Any]] = {}
     """`[service.<name>]`: the settings of each service, and `at = "<url>"` for one that is served elsewhere."""

@@ -56,6 +56,7 @@ class Tools:
     store: Store | None
     recorder: Recorder
     verifier: Verifier
+    trail: guard.Trail | None
     resolvers: Sequence[guard.Resolver]
     callers: guard.Callers
     meters: guard.Meters
@@ -109,6 +110,7 @@ class Running:
         self._stations = stations
         self._meters = guard.Meters(app.clock)
         self._background = background
+        self._trail: guard.Trail | None = None
         self._topic = topic
         self._instances: dict[str, Any] = {}
         self._resources: list[Any] = []
@@ -122,6 +124,7 @@ class Running:
             self._build(await self._missing())
             if self._background:
                 await self.supplies.record()
+                self._trail = self.supplies.trail()
             await self._open()
             self._wire()
             for resource in self._resources:
@@ -224,6 +227,7 @@ class Running:
             store=self.stores.get(service),
             recorder=self.recorder,
             verifier=self.supplies.verifier,
+            trail=self._trail,
             resolvers=self.app.resolvers,
             callers=self._callers.__getitem__,
             meters=meters,

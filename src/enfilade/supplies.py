@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from enfilade.clock import Clock
 from enfilade.config import Config
 from enfilade.errors import Finding, StartError
+from enfilade.guard import Trail
 from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Tokens, Verifier
 from enfilade.identity.provider.own import Own
 from enfilade.identity.provider.seal import Host
@@ -45,7 +46,7 @@ class Supplies:
         self._clock = clock
         self._closing = closing
         self._folder = Path(config.folder)
-        self._secret = _secret(config)
+        self._secret = secret_of(config)
         self.secrets = Secrets((*sources, *sources_of(config.secret_sources, clock)), clock)
         closing.push_async_callback(self.secrets.aclose)
         self._stored = ""
@@ -133,6 +134,16 @@ class Supplies:
                 raise StartError([Finding("[trace]", f"otlp: {wrong}.", remedy, "settings")]) from wrong
             await self._closing.enter_async_context(Feed(self.recorder, collector, name="otlp"))
 
+    def trail(self) -> Trail | None:
+        """The audit on disk, closed after all that is audited."""
+        if not self._config.audit.file:
+            return None
+        try:
+            return self._closed(Trail(self._folder / "audit", self._secret, self._clock, size=self._config.audit.size))
+        except OSError as wrong:
+            remedy = f"Make {self._folder} a directory that this user can write, or say file = false under [audit]."
+            raise StartError([Finding("[audit]", f"it cannot be written: {wrong}.", remedy, "audit")]) from wrong
+
     def _closed(self, thing: Any) -> Any:
         self._closing.push_async_callback(thing.aclose)
         return thing
@@ -143,9 +154,22 @@ def host_of(config: Config, name: str) -> Host:
     return Host(config.audience or name, _secret(config))
 
 
-def _secret(config: Config) -> bytes:
+def secret_of(config: Config) -> bytes:
+    """The app's secret. In development one is made where none is said, and kept in the folder."""
     if not config.development and len(config.secret) < 32:
         remedy = "Set ENFILADE_SECRET to 32 characters or more, the same in every process of the app."
         what = "outside development the app needs a secret."
         raise StartError([Finding("enfilade.toml", what, remedy, "secret")])
-    return (config.secret or secrets.token_hex(32)).encode()
+    return config.secret.encode() if config.secret else _made(Path(config.folder) / "secret")
+
+
+def _made(path: Path) -> bytes:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"secret.{secrets.token_hex(4)}")
+        new.touch(0o600)
+        new.write_text(secrets.token_hex(32))
+        with suppress(FileExistsError):  # of two that start at once, the first one's stays
+            path.hardlink_to(new)
+        new.unlink()
+    return path.read_bytes()

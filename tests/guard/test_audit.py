@@ -6,14 +6,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from enfilade.call import Principal, row
-from enfilade.contract.need import Scope, signed_in
+from enfilade.call import Call, Principal, acting, enter, leave, row
+from enfilade.contract.message import Message
+from enfilade.contract.need import Role, Scope, any_tenant, signed_in
 from enfilade.errors import Forbidden, Unauthenticated
-from enfilade.guard import audit, needs
+from enfilade.guard import Trail, audit, needs
+from enfilade.hidden import conceal
 
 log = logging.getLogger("enfilade.audit")
 
@@ -58,8 +61,10 @@ async def test_a_command_leaves_one_line_that_says_who_what_and_how_it_ended(ben
             "tenant": "acme",
             "address": "1.1.1.1",
             "outcome": "ok",
+            "needs": "anyone",
             "trace_id": f"{0xABC:032x}",
             "parameters": {"cart": "c1", "sku": "tea"},  # not the card, which is Sensitive, nor what is no key
+            "result": "r1",
         }
     ]
 
@@ -126,3 +131,51 @@ async def test_where_nobody_listens_nothing_stands_between(bench: Any) -> None:
 
     assert reply.cr_code is bench.serve.__func__.__code__
     await reply
+
+
+async def test_what_crosses_tenants_leaves_a_line_even_where_it_only_reads(bench: Any, lines: Any) -> None:
+    operation = bench.operation("receipt", needs=Role("operator") & any_tenant)
+    handler = row(operation, (audit(), needs(lambda service: ())), narrowing)
+    await handler(bench.call(operation, caller=Principal(subject="eve", roles=frozenset({"operator"}))))
+
+    assert [(line["any_tenant"], line["acted"], line["needs"]) for line in lines] == [
+        (True, ["acme", "zeta"], "role operator and any tenant")
+    ]
+
+
+class Named(Message):
+    id: str
+
+
+async def narrowing(call: Call) -> Any:
+    token = enter(call)
+    for tenant in ("acme", "zeta"):
+        with acting(tenant=tenant):
+            pass
+    leave(token)
+    return Named(id="r1")
+
+
+async def test_it_says_who_acts_for_whom(bench: Any, lines: Any) -> None:
+    operation = bench.operation("buy")
+    caller = Principal(subject="ann", client="app1", actors=("robot", "cart"))
+    await audit()(operation, bench.serve)(bench.call(operation, caller=caller))
+
+    assert (lines[0]["who"], lines[0]["client"], lines[0]["actors"]) == ("ann", "app1", ["robot", "cart"])
+
+
+async def test_a_trail_takes_the_lines_where_nobody_listens(bench: Any, tmp_path: Path) -> None:
+    trail = Trail(tmp_path, b"a secret", bench.clock)
+    operation = bench.operation("buy")
+    await audit(trail)(operation, bench.serve)(bench.call(operation, caller="ann"))
+    await trail.aclose()
+
+    assert '"who":"ann"' in await asyncio.to_thread((tmp_path / trail.name).read_text)
+
+
+async def test_a_revealed_secret_is_masked_in_it(bench: Any, lines: Any) -> None:
+    conceal("s3cret-of-the-audit")
+    operation = bench.operation("buy")
+    await audit()(operation, bench.serve)(bench.call(operation, arguments={"cart": "s3cret-of-the-audit"}))
+
+    assert lines[0]["parameters"]["cart"] == "***"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enfilade.cli.audit import audit
 from enfilade.cli.check import check
 from enfilade.cli.dead_letters import dead_letters
 from enfilade.cli.export import export
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (new, run, check, routes, export, token, migrate, trace, dead_letters, secrets):
+for command in (new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit):
     main.add_command(command)

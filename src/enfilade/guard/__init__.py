@@ -33,5 +33,8 @@ from enfilade.guard.meters import Meters as Meters
 from enfilade.guard.needs import Callers as Callers
 from enfilade.guard.needs import needs as needs
 from enfilade.guard.needs import rules as rules
+from enfilade.guard.proof import Proof as Proof
+from enfilade.guard.proof import prove as prove
 from enfilade.guard.raises import Undeclared as Undeclared
 from enfilade.guard.raises import raises as raises
+from enfilade.guard.trail import Trail as Trail
