@@ -42,9 +42,10 @@ def head(door: Door, status: int, headers: Headers, *, keep: bool, last: bytes) 
 
 def whole(door: Door, exchange: Exchange, status: int, headers: Headers, body: bytes) -> tuple[bytes, ...]:
     """An answer whose body is at hand: what to write, in one piece where it is not large."""
-    exchange.begin()
+    exchange.settle()
     last = b"" if status in BODILESS else b"content-length: %d" % len(body)
     first = head(door, status, headers, keep=exchange.keep, last=last)
+    exchange.begun = True
     if exchange.method == "HEAD" or not last:
         return (first,)
     return (first + body,) if len(body) <= _TOGETHER else (first, body)
@@ -66,7 +67,7 @@ class Answer:
     def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
         exchange = self._exchange
-        exchange.begin()
+        exchange.settle()
         said = [value for name, value in headers if name == b"content-length"]
         if said:
             self._left = int(said[0])
@@ -76,6 +77,7 @@ class Answer:
             exchange.keep = exchange.keep and self._chunked
         last = b"transfer-encoding: chunked" if self._chunked else b""
         first = head(self._door, status, headers, keep=exchange.keep, last=last)
+        exchange.begun = True
         self._out.write(first)
 
     async def part(self, data: bytes) -> None:

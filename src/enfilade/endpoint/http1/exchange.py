@@ -110,9 +110,8 @@ class Exchange(Request):
 
     # -- for the answer
 
-    def begin(self) -> None:
-        """The answer begins."""
-        self.begun = True
+    def settle(self) -> None:
+        """Its answer is about to begin: whether another may follow is settled by what of its body is here."""
         if not self.whole and (self.large or self.expects):
             self.keep = False  # or all that nobody wanted to read would have to be
 
