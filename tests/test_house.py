@@ -11,8 +11,8 @@ from enfilade import service
 ROOT = Path(__file__).parents[1]
 
 CONTRACT = """
-    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Fresh Header Key Level Maybe Message Meta Money Named
-    Offset Owner Page Paging Principal Problem Rate Role Scope Sensitive Slice Stream Unavailable Version any_tenant
+    FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Flow Fresh Header Key Level Maybe Message Meta Money
+    Named Offset Owner Page Paging Principal Problem Rate Role Scope Sensitive Slice Stream Unavailable Version any_tenant
     anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """

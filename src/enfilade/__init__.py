@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from enfilade.call import current, deadline, new_id
 from enfilade.contract.blob import Blob, Stream
 from enfilade.contract.declare import command, contract, query
-from enfilade.contract.limit import Deprecated, Level, Rate
+from enfilade.contract.limit import Deprecated, Flow, Level, Rate
 from enfilade.contract.marks import Body, Header, Key, Maybe, Meta, Named, Sensitive, Version
 from enfilade.contract.message import UNSET, Event, Message
 from enfilade.contract.money import Money
@@ -31,6 +31,7 @@ __all__ = [
     "DeadlineExceeded",
     "Deprecated",
     "Event",
+    "Flow",
     "Fresh",
     "Header",
     "Key",

@@ -16,6 +16,7 @@ from enfilade import (
     Body,
     Deprecated,
     Event,
+    Flow,
     Header,
     Level,
     Maybe,
@@ -254,6 +255,21 @@ class Promises(Protocol):
     @query("GET /f", needs=signed_in, rate=Rate("20 per minute"))
     async def rate(self) -> Thing: ...
 
+    @query("GET /f1", needs=signed_in, rate=Rate("20 calls/hour", burst=5))
+    async def burst(self) -> Thing: ...
+
+    @query("GET /f2", needs=signed_in, rate=Rate("20 EUR/month", cost="2 USD"))
+    async def currency(self) -> Thing: ...
+
+    @query("GET /f3", needs=signed_in, rate=Rate("20 EUR/month", plan=True))
+    async def unnamed(self) -> Thing: ...
+
+    @query("GET /f4", needs=signed_in, flow=Flow(items=5))
+    async def no_stream(self) -> Thing: ...
+
+    @query("GET /f5", needs=signed_in, flow=Flow(size="a lot"))
+    def flow(self) -> Stream[Thing]: ...
+
     @query("GET /g", needs=signed_in, rate=Rate("20/minute", burst=5, cost=6))
     async def cost(self) -> Thing: ...
 
@@ -394,6 +410,11 @@ def test_promises_that_cannot_be_kept_are_found() -> None:
         "nobody": ["access"],
         "text": ["access"],
         "rate": ["rate"],
+        "burst": ["rate"],
+        "currency": ["rate"],
+        "unnamed": ["rate"],
+        "no_stream": ["flow"],
+        "flow": ["flow"],
         "cost": ["rate"],
         "times": ["time", "time"],
         "size": ["size"],

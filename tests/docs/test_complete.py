@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import enfilade.errors
-from enfilade import App, Deprecated, Level, Rate, command, contract, query, service
+from enfilade import App, Deprecated, Flow, Level, Rate, command, contract, query, service
 from enfilade.config import AuditConfig, Config, OutboundConfig, TraceConfig
 from enfilade.endpoint import Cors, rest
 from enfilade.identity import Claims, Issuer
@@ -40,7 +40,7 @@ PROBLEMS = [
 OPTIONS = [
     (page, of.__qualname__, name)
     for page, ofs in {
-        "contract.md": (contract, query, command, Rate, Level, Deprecated),
+        "contract.md": (contract, query, command, Rate, Flow, Level, Deprecated),
         "app.md": (App.__init__,),
         "rest.md": (rest, Cors),
         "testing.md": (Bench.__init__, Stage.__init__, Stage.acting),

@@ -130,6 +130,18 @@ async def test_other_parts_of_a_form_can_be_ignored(serve, cabinet) -> None:
     assert list(client.stage.blobs.kept.values()) == [b"abc"]
 
 
+async def test_a_form_of_any_number_of_parts_is_refused(serve, cabinet) -> None:
+    client = serve({Files: cabinet}, unknown="ignore")
+    form = [("file", ("a", b"abc")), *(("more", ("b", b"")) for _ in range(100))]
+
+    assert (await client.post("/files", files=form[:100])).status_code == 201
+    before = dict(client.stage.blobs.kept)
+    response = await client.post("/files", files=form)
+
+    assert (response.status_code, response.json()["detail"]) == (400, "A form has 100 parts at most.")
+    assert client.stage.blobs.kept == before
+
+
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
 

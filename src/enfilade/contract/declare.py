@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from enfilade.contract.limit import Deprecated, Level, Rate
+from enfilade.contract.limit import Deprecated, Flow, Level, Rate
 from enfilade.contract.need import Need
 from enfilade.errors import Problem
 
@@ -26,6 +26,7 @@ class Defaults:
     timeout: float | None = None
     idle: float | None = None
     body: int | str | None = None
+    flow: Flow | None = None
     level: Level | None = None
     deprecated: Deprecated | None = None
 
@@ -67,19 +68,21 @@ def contract(
     timeout: float | None = None,
     idle: float | None = None,
     body: int | str | None = None,
+    flow: Flow | None = None,
     level: Level | None = None,
     deprecated: Deprecated | None = None,
 ) -> Callable[[C], C]:
     """Say what holds for a whole contract: who owns it, its version, and the defaults of its operations.
 
     `names="camel"` writes every field and parameter as camelCase on the wire. `name` is the service's name, by default
-    the class's in kebab case. `timeout` and `idle` are seconds, `body` bytes or text such as `"1MiB"`.
+    the class's in kebab case. `timeout` and `idle` are seconds, `body` bytes or text such as `"1MiB"`,
+    `flow` how long streams may become.
     """
 
     def say(cls: C) -> C:
         said = ContractSaid(
             owner=owner, version=version, names=names, name=name, needs=needs, rate=_rates(rate), timeout=timeout,
-            idle=idle, body=body, level=level, deprecated=deprecated,
+            idle=idle, body=body, flow=flow, level=level, deprecated=deprecated,
         )  # fmt: skip
         setattr(cls, SAID, said)
         return cls
@@ -98,6 +101,7 @@ def query(
     timeout: float | None = None,
     idle: float | None = None,
     body: int | str | None = None,
+    flow: Flow | None = None,
     level: Level | None = None,
     deprecated: Deprecated | None = None,
     name: str = "",
@@ -111,8 +115,8 @@ def query(
     def say(method: F) -> F:
         said = OperationSaid(
             kind="query", route=route, raises=tuple(raises), needs=needs, returns=returns, status=status,
-            rate=_rates(rate), timeout=timeout, idle=idle, body=body, level=level, deprecated=deprecated, name=name,
-            idempotent=True,
+            rate=_rates(rate), timeout=timeout, idle=idle, body=body, flow=flow, level=level, deprecated=deprecated,
+            name=name, idempotent=True,
         )  # fmt: skip
         setattr(method, SAID, said)
         return method
@@ -131,6 +135,7 @@ def command(
     timeout: float | None = None,
     idle: float | None = None,
     body: int | str | None = None,
+    flow: Flow | None = None,
     idempotent: bool | None = None,
     level: Level | None = None,
     deprecated: Deprecated | None = None,
@@ -145,7 +150,7 @@ def command(
     def say(method: F) -> F:
         said = OperationSaid(
             kind="command", route=route, raises=tuple(raises), needs=needs, returns=returns, status=status,
-            rate=_rates(rate), timeout=timeout, idle=idle, body=body, idempotent=idempotent, level=level,
+            rate=_rates(rate), timeout=timeout, idle=idle, body=body, flow=flow, idempotent=idempotent, level=level,
             deprecated=deprecated, name=name,
         )  # fmt: skip
         setattr(method, SAID, said)

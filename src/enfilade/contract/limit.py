@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from enfilade.contract.money import Money
 
@@ -112,6 +112,22 @@ def _counted(number: str, unit: str) -> tuple[int, str]:
 
 def _month(number: int) -> datetime:
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How much of a stream there may be: `Flow(items=1_000_000, size="4GiB", lasting="1d")`.
+
+    `size` is that of a `Stream[bytes]`, `lasting` a period from its beginning. What is not said stays as it is here.
+    """
+
+    items: int = 100_000
+    size: int | str = "1GiB"
+    lasting: float | str = "1h"
+
+
+FLOW: Final = Flow()
+"""What holds where nothing is said."""
 
 
 @dataclass(frozen=True)

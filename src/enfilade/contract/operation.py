@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from enfilade.contract.declare import Kind, Names
-from enfilade.contract.limit import Deprecated, Level, Rate
+from enfilade.contract.limit import FLOW, Deprecated, Flow, Level, Rate
 from enfilade.contract.need import Need
 from enfilade.contract.page import Page
 from enfilade.errors import Problem
@@ -79,6 +79,8 @@ class Operation:
     """Seconds between two items of a stream."""
     body_limit: int
     """Bytes that a request body may have."""
+    flow: Flow = FLOW
+    """How much of a stream there may be."""
     idempotent: bool
     """Doing it twice is doing it once."""
     deprecated: Deprecated | None

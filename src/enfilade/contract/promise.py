@@ -7,7 +7,7 @@ import re
 from typing import Any, Final, cast, get_args
 
 from enfilade.contract.declare import Defaults
-from enfilade.contract.limit import Deprecated, Level, Per, Rate, size
+from enfilade.contract.limit import Deprecated, Flow, Level, Per, Rate, period, size
 from enfilade.contract.need import AllOf, AnyOf, Anyone, Fresh, Need, Role, Scope
 from enfilade.contract.place import Findings
 
@@ -27,11 +27,9 @@ def check_promises(said: Defaults, findings: Findings) -> None:
         if seconds is not None and not _positive(seconds):
             findings.add("time", f"{name}={seconds!r} is no time", "give it as seconds above zero")
     if said.body is not None:
-        try:
-            if size(said.body) < 1:
-                findings.add("size", f"body={said.body!r} lets nothing in", "give it at least one byte")
-        except (ValueError, TypeError, AttributeError) as error:
-            findings.add("size", f"body={said.body!r} is no size: {error}", "write it like '1MiB' or as bytes")
+        _check_body(said.body, findings)
+    if said.flow is not None:
+        _check_flow(said.flow, findings)
     if said.level is not None:
         _check_level(said.level, findings)
     if said.deprecated is not None:
@@ -99,6 +97,24 @@ def _check_rate(rate: Any, findings: Findings) -> None:
         findings.add("rate", f"a meter cannot be named {rate.name!r}", "use small letters, digits and hyphens")
     if rate.plan and not rate.name:
         findings.add("rate", f"{rate.limit!r} is a plan's and has no name", 'say by which plans know it: name="ai"')
+
+
+def _check_body(body: Any, findings: Findings) -> None:
+    try:
+        if size(body) < 1:
+            findings.add("size", f"body={body!r} lets nothing in", "give it at least one byte")
+    except (ValueError, TypeError, AttributeError) as error:
+        findings.add("size", f"body={body!r} is no size: {error}", "write it like '1MiB' or as bytes")
+
+
+def _check_flow(flow: Any, findings: Findings) -> None:
+    try:
+        if not isinstance(flow, Flow) or flow.items < 1 or size(flow.size) < 1 or not period(flow.lasting) > 0:
+            findings.add(
+                "flow", f"{flow!r} lets no stream through", 'write Flow(items=1000, size="1GiB", lasting="1h")'
+            )
+    except (ValueError, TypeError, AttributeError) as error:
+        findings.add("flow", f"{flow!r} cannot be read", str(error))
 
 
 def _check_level(level: Any, findings: Findings) -> None:

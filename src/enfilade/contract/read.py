@@ -17,7 +17,7 @@ import msgspec
 
 from enfilade.contract.declare import SAID, ContractSaid, Defaults, OperationSaid
 from enfilade.contract.fingerprint import contract_fingerprint, operation_fingerprint
-from enfilade.contract.limit import size
+from enfilade.contract.limit import FLOW, size
 from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.place import Findings, summary_of, where_is
 from enfilade.contract.promise import check_promises
@@ -199,6 +199,7 @@ def _operation(
         timeout=_first(defaults, "timeout") or TIMEOUT,
         idle=_first(defaults, "idle") or IDLE,
         body_limit=size(_first(defaults, "body") or BODY),
+        flow=_first(defaults, "flow") or FLOW,
         idempotent=route is not None and route.method in ("PUT", "DELETE") if idempotent is None else idempotent,
         deprecated=_first(defaults, "deprecated"),
         level=_first(defaults, "level"),
@@ -236,6 +237,8 @@ def _route(said: OperationSaid, findings: Findings) -> Route | None:
 def _check_said(said: OperationSaid, signature: Signature, findings: Findings) -> None:
     if said.returns and signature.style in ("nothing", "stream", "bytes", "blob"):
         findings.add("returns", f"returns={said.returns!r} names a result that has no members", "remove returns=")
+    if said.flow is not None and signature.style not in ("stream", "bytes"):
+        findings.add("flow", f"flow={said.flow!r}, and there is no stream", "remove flow=, or return Stream[...]")
     if said.status is not None and not 200 <= said.status <= 299:
         findings.add("status", f"status={said.status} is not a success", "use 200 to 299; refusals are Problems")
     if said.status in (204, 205) and signature.style != "nothing":

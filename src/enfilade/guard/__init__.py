@@ -3,9 +3,10 @@
 audit.py         who did what: one line for every command and every refusal
 identity.py      who calls
 needs.py         may he
-meters.py        how often
+meters/          how often, and how much
 deadline.py      how long
 concurrency.py   how many at once
+flow.py          how much of a stream
 idempotency.py   again, or for the first time
 raises.py        only declared problems leave
 

@@ -10,6 +10,7 @@ from typing import Any
 from enfilade.call import Call, Handler
 from enfilade.contract.operation import Operation
 from enfilade.errors import Overloaded
+from enfilade.guard.flow import bounded
 
 
 class Bulkhead:
@@ -27,7 +28,7 @@ class Bulkhead:
         self._waiting: deque[Future[None]] = deque()
 
     def station(self, operation: Operation, handler: Handler) -> Handler:
-        async def bounded(call: Call) -> Any:
+        async def unary(call: Call) -> Any:
             if self._free:
                 self._free -= 1
             else:
@@ -39,10 +40,10 @@ class Bulkhead:
 
         async def stream(call: Call) -> Any:
             items = await handler(call)
-            return items if call.peer else self._holding(operation, items)
+            return items if call.peer else self._holding(operation, bounded(call, items))
 
         def entering(call: Call) -> Awaitable[Any]:
-            return handler(call) if call.peer else bounded(call)
+            return handler(call) if call.peer else unary(call)
 
         return stream if operation.style in ("stream", "bytes") else entering
 

@@ -18,6 +18,8 @@ from enfilade.errors import FieldError, Invalid, Malformed
 from enfilade.store.blobs import Blobs
 
 _BINARY = "application/octet-stream"
+_PARTS = 100
+"""Parts that a form may have where those that nobody asked for are left out."""
 
 
 async def upload(request: Request, blobs: Blobs, parameter: Parameter, limit: int, *, strict: bool) -> Blob | None:
@@ -100,6 +102,7 @@ class _Form:
         self._heads: deque[dict[str, str]] = deque()
         self._name = self._value = b""
         self._ended = False
+        self._parts = 0
         self._parser = MultipartParser(
             boundary.encode("latin-1"),
             {
@@ -121,6 +124,9 @@ class _Form:
             async for _ in self._body:
                 pass  # what stands after the last part means nothing (RFC 2046, 5.1.1)
             return False
+        self._parts += 1
+        if self._parts > _PARTS:
+            raise Malformed(detail=f"A form has {_PARTS} parts at most.")
         self.headers = self._heads.popleft()
         return True
 

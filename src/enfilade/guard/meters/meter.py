@@ -17,7 +17,7 @@ _UNITS: Final = {"calls": "", "bytes": ';qu="content-bytes"'}
 
 
 class Meter:
-    """A rate, or what a plan makes of it. As a bucket it has room for `room` seconds, each unit being `each` of them."""
+    """A rate, or what a plan makes of it. As a bucket it has room for `room` seconds, a unit being `each` of them."""
 
     def __init__(self, operation: Operation, name: str, rate: Rate, limit: int = 0) -> None:
         quota = rate.quota()
