@@ -95,6 +95,8 @@ class Config(Settings):
     """Processes of each service that asks for `Processes`."""
     drain: _Seconds = 10.0
     """Seconds that a shutdown may take to finish what runs and to deliver what was published."""
+    url: str = ""
+    """What the app is reached by from outside: `https://shop.example`. By default what each request was sent to."""
     host: str = "127.0.0.1"
     port: _Port = 8080
     log: Literal["console", "json", ""] = ""

@@ -219,6 +219,7 @@ class Running:
         site = Site(
             name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock, recorder=self.recorder,
             blobs=self.supplies.blobs, unready=self.unready,
+            url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
         self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
 

@@ -67,6 +67,8 @@ class Supplies:
             issuers.append(own.issuer(config.audience or name))
             fetch = own.fetch(fetch)
         self.verifier = Verifier(issuers, clock, fetch=fetch)
+        self.issuers = tuple(one.url for one in issuers if one.url[:4] == "http")
+        """Addresses of those who can be asked for a token."""
 
     def store(self, service: str) -> Store:
         """The store of a service, not open yet."""
@@ -107,6 +109,7 @@ class Supplies:
             Threads: lambda kind: self._closed(kind(self._config.threads)),
             Processes: lambda kind: self._closed(kind(self._config.processes)),
             Passwords: lambda _: self.passwords,
+            Verifier: lambda _: self.verifier,
             Blobs: lambda _: self.blobs,
             Clock: lambda _: self._clock,
             Host: lambda _: host_of(self._config, self._name),

@@ -29,6 +29,10 @@ class Site:
     blobs: Blobs
     unready: Callable[[], tuple[str, ...]]
     """What the app still waits for, by name; empty when it is ready."""
+    url: str = ""
+    """What it is reached by from outside, as settings say it; empty where only requests say it."""
+    issuers: tuple[str, ...] = ()
+    """Addresses of those whose tokens are believed, and who can be asked for one."""
 
 
 class HttpEndpoint(Protocol):

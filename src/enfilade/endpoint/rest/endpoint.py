@@ -17,6 +17,7 @@ from enfilade.endpoint.rest.fields import NOSNIFF, line
 from enfilade.endpoint.rest.links import Links, location, page_links
 from enfilade.endpoint.rest.openapi import describe, encoded
 from enfilade.endpoint.rest.problems import Problems, Reshape
+from enfilade.endpoint.rest.resource import Resource
 from enfilade.endpoint.rest.routes import Exchange, Place, Routes
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Malformed, MethodNotAllowed, NotFound, StartError
@@ -70,7 +71,8 @@ class _Served:
 
     def __init__(self, rest: Rest, site: Site) -> None:
         self.prefix = rest.prefix
-        self._problems = Problems(site, rest.scheme, rest.problem)
+        self._resource = Resource(site, rest.prefix)
+        self._problems = Problems(site, rest.scheme, rest.problem, self._resource)
         self._cors = rest.cors
         self._routes = Routes()
         operations = [one for contract in site.contracts for one in contract.operations if one.path]
@@ -144,6 +146,7 @@ class _Served:
             "/healthz": system.live(),
             "/readyz": system.ready(site, self._problems),
             "/metrics": system.metrics(site),
+            self._resource.path: system.resource(self._resource, self._problems),
         }
         if rest.docs:
             described = cache(

@@ -22,6 +22,7 @@ from enfilade.contract.message import Message
 from enfilade.contract.problem import document
 from enfilade.endpoint.http import Headers, Request, Response
 from enfilade.endpoint.rest.fields import JSON, NO_STORE, NOSNIFF, PROBLEM, call_lines, line
+from enfilade.endpoint.rest.resource import Resource
 from enfilade.endpoint.site import Site
 from enfilade.errors import (
     DeadlineExceeded,
@@ -82,8 +83,9 @@ def reshaped_type(hook: Callable[..., Any]) -> Any:
 class Problems:
     """Makes answers of errors, for one endpoint."""
 
-    def __init__(self, site: Site, scheme: str, hook: Reshape | None) -> None:
+    def __init__(self, site: Site, scheme: str, hook: Reshape | None, resource: Resource | None = None) -> None:
         self._site = site
+        self._resource = resource
         self._challenge = f'{scheme} realm="{site.name}"'
         self._hook = hook
         self._encode = codec(reshaped_type(hook)).encode if hook is not None else None
@@ -93,7 +95,7 @@ class Problems:
         problem, body, trace = self._document(error, request, call)
         headers: Headers = [PROBLEM if self._hook is None else JSON, NOSNIFF, NO_STORE]
         headers.extend(call_lines(call) if call is not None else [line("trace-id", trace)])
-        headers.extend(self._said(error, problem))
+        headers.extend(self._said(error, problem, request))
         counted = self._site.recorder.metrics.counter(
             "enfilade_http_problems_total", "Answers that are problems.", status=str(problem.status)
         )
@@ -133,12 +135,13 @@ class Problems:
             log.exception("the problem hook failed, trace %s", said["trace_id"])
             return b""
 
-    def _said(self, error: Exception, problem: Problem) -> Headers:
+    def _said(self, error: Exception, problem: Problem, request: Request) -> Headers:
         """What the status has its own fields for."""
         said: Headers = []
         challenge = getattr(problem, "challenge", "")
         if problem.status == 401 or (problem.status == 403 and challenge):
-            said.append(line("www-authenticate", f"{self._challenge}, {challenge}" if challenge else self._challenge))
+            whom = self._resource.challenge(request) if self._resource is not None else ""
+            said.append(line("www-authenticate", ", ".join(filter(None, (self._challenge, challenge, whom)))))
         if problem.status == 405 and isinstance(problem, MethodNotAllowed):
             said.append(line("allow", ", ".join(problem.allow)))
         if isinstance(problem, RangeNotSatisfiable):

@@ -5,6 +5,8 @@
 /metrics                    Prometheus text; keep it from strangers at the edge
 /.well-known/api-catalog    where the description is (RFC 9727)
 /openapi.json, /docs        the description, for programs and for people
+
+/.well-known/oauth-protected-resource    whom to ask for a token (RFC 9728)
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from enfilade.endpoint.rest.conditional import CODED, tag_of, unchanged
 from enfilade.endpoint.rest.fields import NO_STORE, NOSNIFF, line
 from enfilade.endpoint.rest.negotiate import takes_gzip
 from enfilade.endpoint.rest.problems import Problems
+from enfilade.endpoint.rest.resource import Resource
 from enfilade.endpoint.rest.routes import Exchange
 from enfilade.endpoint.site import Site
-from enfilade.errors import PreconditionFailed, Problem
+from enfilade.errors import Malformed, PreconditionFailed, Problem
 from enfilade.trace.metrics import CONTENT_TYPE
 
 Page: TypeAlias = Callable[[], bytes]
@@ -55,6 +58,16 @@ def ready(site: Site, problems: Problems) -> Exchange:
 def metrics(site: Site) -> Exchange:
     async def answer(request: Request, values: list[str]) -> Response:
         return _now(site.recorder.metrics.exposition(), CONTENT_TYPE)
+
+    return answer
+
+
+def resource(resource: Resource, problems: Problems) -> Exchange:
+    async def answer(request: Request, values: list[str]) -> Response:
+        said = resource.metadata(request)
+        if said is None:
+            return problems.answer(Malformed(detail="The request does not say which host it is for."), request)
+        return _now(said, "application/json")
 
     return answer
 
