@@ -33,6 +33,8 @@ from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 import msgspec
 
+from enfilade.hidden import shown
+
 
 @dataclass_transform(kw_only_default=True)
 class _ProblemMeta(type):
@@ -86,8 +88,8 @@ class Problem(Exception, metaclass=_ProblemMeta):
         return self.detail or type(self).title
 
     def __repr__(self) -> str:
-        shown = [name for name in ("detail", *self.members) if getattr(self, name) != ""]
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        names = [name for name in ("detail", *self.members) if getattr(self, name) != ""]
+        return shown(self, names)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), {name: getattr(self, name) for name in ("detail", *self.members)})

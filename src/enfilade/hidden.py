@@ -1,13 +1,16 @@
-"""What must not be seen: the secrets that were revealed in this process are taken out of whatever it writes.
+"""What must not be seen: fields that a type marks so, and the secrets that were revealed in this process.
 
 Logs, spans, problems and dead letters pass their text through `hide`. There is one list for the whole process, as its
-log is one: what is secret to one app is masked for another, too.
+log is one: what is secret to one app is masked for another, too. `concealed` is for whoever shows a value as its type
+says: the `repr` of messages, rows and problems.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Final, cast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, Final, cast, get_args, get_type_hints
 from urllib.parse import quote
 
 MASK: Final = "***"
@@ -49,3 +52,40 @@ def hide_within(value: object) -> object:
     if isinstance(value, list | tuple):
         return [hide_within(one) for one in cast("list[object]", value)]
     return value
+
+
+class _Masked:
+    def __repr__(self) -> str:
+        return MASK
+
+
+_masked: Final = _Masked()
+
+
+def told(value: object, names: Iterable[str]) -> Iterator[tuple[str, object]]:
+    """The fields of a value that may be shown; those that may not are there as `***`."""
+    masked = concealed(type(value))
+    return ((name, _masked if name in masked else getattr(value, name)) for name in names)
+
+
+def shown(value: object, names: Iterable[str]) -> str:
+    """`Card(holder='Ann', number=***)`: a value by its fields, as `repr` writes it."""
+    return f"{type(value).__name__}({', '.join(f'{name}={one!r}' for name, one in told(value, names))})"
+
+
+@cache
+def concealed(kind: type) -> frozenset[str]:
+    """The fields of a class that are marked Sensitive or Encrypted, at whatever depth of their annotation.
+
+    Of a class whose annotations cannot be resolved, all that its annotations name.
+    """
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError):
+        return frozenset(name for one in kind.__mro__ for name in vars(one).get("__annotations__", ()))
+    return frozenset(name for name, hint in hints.items() if _marked(hint))
+
+
+def _marked(hint: Any) -> bool:
+    marks = (getattr(mark, "name", "") for mark in getattr(hint, "__metadata__", ()))
+    return any(mark in ("sensitive", "encrypted") for mark in marks) or any(map(_marked, get_args(hint)))

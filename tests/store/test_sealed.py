@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
 
 from enfilade.clock import SystemClock
-from enfilade.errors import Conflict, KeyReused
-from enfilade.store import Record, Store, open_store
+from enfilade.contract.marks import Sensitive
+from enfilade.errors import CheckFailed, Conflict, KeyReused, Misuse, Taken
+from enfilade.store import Key, Record, Row, Store, Unique, open_store
 from enfilade.trace.recorder import Recorder
 
 REPLY = b"a reply with a card in it"
@@ -61,3 +63,37 @@ async def test_after_another_secret_a_command_is_refused_and_not_done_again(plac
             await begun(other)
     finally:
         await other.close()
+
+
+class PersonRow(Row, check=["age >= 0"]):
+    id: Key[str]
+    email: Sensitive[Unique[str]]
+    age: Sensitive[int] = 0
+
+
+@pytest.mark.parametrize(
+    "row", [PersonRow(id="2", email="canary@example.org"), PersonRow(id="3", email="canary@example.org", age=-77177)]
+)
+async def test_no_error_of_the_database_quotes_a_row(place: Any, row: PersonRow) -> None:
+    store = await place.store(PersonRow)
+    people = store.table(PersonRow)
+    async with store.unit():
+        await people.add(PersonRow(id="1", email="canary@example.org"))
+    with pytest.raises((Taken, CheckFailed)) as caught:
+        async with store.unit():
+            await people.add(row)
+    told = "".join(traceback.format_exception(caught.value))
+
+    assert "canary" not in told
+    assert "77177" not in told
+
+
+async def test_no_error_of_a_statement_quotes_its_values(place: Any) -> None:
+    store = await place.store(PersonRow)
+    canary = "-".join(["canary", "(4111)"])  # source lines stand in tracebacks
+    with pytest.raises(Misuse) as caught:
+        async with store.unit():
+            await store.table(PersonRow).add(PersonRow(id="1", email="ann@example.org"))
+            await store.database.run("UPDATE person SET age = :age", age=canary)
+
+    assert canary not in "".join(traceback.format_exception(caught.value))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from enfilade.contract.declare import Names
+from enfilade.contract.refuse import cut
 from enfilade.contract.rewrite import fits, loader, option
 from enfilade.contract.shape import Shape, Struct
 from enfilade.errors import FieldError
@@ -37,6 +38,7 @@ def wrong_places(raw: Any, shape: Shape, names: Names, unknown: Unknown) -> tupl
 def told(error: Exception) -> str:
     """A message of msgspec in the words of JSON."""
     text = re.sub(r" - at `.*`$| with a timezone component", "", str(error))
+    text = re.sub(r"^Invalid (enum )?value .*", "Expected another value", text, flags=re.DOTALL)  # it quotes the value
     text = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", _words, text)
     return text[:1].upper() + text[1:].replace("`", "'") + ("" if text.endswith(".") else ".")
 
@@ -46,12 +48,16 @@ def _words(match: re.Match[str]) -> str:
 
 
 class _Check:
-    def __init__(self, names: Names, unknown: Unknown) -> None:
+    def __init__(self, names: Names, unknown: Unknown, *, quiet: bool = False) -> None:
         self.names: Names = names
         self.unknown = unknown
+        self.quiet = quiet
+        """Within what is Sensitive: names that the contract does not know are not told."""
 
     def at(self, pointer: str, raw: Any, shape: Shape) -> Iterator[FieldError]:
-        if shape.kind == "union":
+        if shape.mark("sensitive") is not None and not self.quiet:
+            yield from _Check(self.names, self.unknown, quiet=True).at(pointer, raw, shape)
+        elif shape.kind == "union":
             yield from self._union(pointer, raw, shape)
         elif shape.struct is not None and isinstance(raw, dict):
             yield from self._struct(pointer, raw, shape.struct)
@@ -89,7 +95,8 @@ class _Check:
                 and not (struct.tag is not None and key == struct.tag_field)
             ):
                 good = False
-                yield FieldError(pointer=_below(pointer, key), detail="There is no such member.")
+                where = pointer if self.quiet else _below(pointer, cut(key))
+                yield FieldError(pointer=where, detail="There is no such member.")
         for wire, field in known.items():
             if wire in raw:
                 for error in self.at(_below(pointer, wire), raw[wire], field.shape):
@@ -122,7 +129,7 @@ class _Check:
         yield from self._length(pointer, len(raw), shape, "members")
         key_shape, value_shape = shape.parts
         for key, value in raw.items():
-            below = _below(pointer, key)
+            below = pointer if self.quiet else _below(pointer, key)
             try:
                 msgspec.convert({key: None}, dict[key_shape.type, None], str_keys=True)
             except msgspec.ValidationError as error:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, dataclass_transform
 
 import msgspec
 
+from enfilade.hidden import shown, told
+
 if TYPE_CHECKING:
 
     @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -45,7 +47,11 @@ else:
             return made
 
     class Message(msgspec.Struct, metaclass=_Meta):
-        pass
+        def __repr__(self):
+            return shown(self, self.__struct_fields__)
+
+        def __rich_repr__(self):
+            return told(self, self.__struct_fields__)
 
     class Event(Message):
         event_key: ClassVar[str] = ""

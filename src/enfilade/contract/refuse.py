@@ -25,9 +25,16 @@ BACKSLASH, COLON = 92, 58
 
 MOST_DEEP = 128
 """Levels of JSON, for messages that stand within themselves; all others are as deep as they are declared."""
+LONGEST = 64
+"""Characters that are told of a name which no contract knows."""
 TOO_DEEP = "The body is nested too deep."
 
 _write = msgspec.json.Encoder().encode
+
+
+def cut(name: str) -> str:
+    """A name as it is told: not more of it than a name may be long, for it may be something else."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
 
 
 def refuse_doubles(data: bytes, raw: Any) -> None:
@@ -124,5 +131,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise Malformed(detail=f"The name {twice!r} stands twice in one object.")
+        raise Malformed(detail=f"The name {cut(twice)!r} stands twice in one object.")
     return made

@@ -9,6 +9,7 @@ would look at a state that is gone when its turn comes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -308,11 +309,16 @@ _RULES: dict[str, Literal["unique", "check", "null", "type", "write", "sql"]] = 
     "25006": "write",
 }
 _AGAIN = ("40001", "40P01")
+_QUOTED = re.compile(r"""(?s)(?P<place>argument \$\d+): .*(?= \([^()]*\)$)|: ".*"$""")
+"""The value in `argument $1: '4111' (an integer is required)`, and in `invalid input syntax for type uuid: "4111"`."""
 
 
 def _told(error: Exception) -> Exception:
-    """PostgreSQL's error in the store's words."""
+    """PostgreSQL's error in the store's words, which do not quote values."""
     asyncpg = _driver()
+    if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
+        error.detail = None  # "Key (email)=(ann@example.org) already exists."
+        error.args = (_QUOTED.sub(lambda found: found["place"] or "", str(error.args[0] if error.args else "")),)
     if isinstance(error, (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)):
         return Rerun("the tables were changed meanwhile")
     if isinstance(error, asyncpg.InternalClientError):  # it was cut off in the middle of something

@@ -10,6 +10,7 @@ import msgspec
 
 from enfilade.contract.message import Message
 from enfilade.errors import Misuse
+from enfilade.hidden import shown, told
 
 M = TypeVar("M", bound=Message)
 
@@ -69,6 +70,12 @@ else:
         row_unique: ClassVar[tuple] = ()
         row_index: ClassVar[tuple] = ()
         row_check: ClassVar[tuple] = ()
+
+        def __repr__(self):
+            return shown(self, self.__struct_fields__)
+
+        def __rich_repr__(self):
+            return told(self, self.__struct_fields__)
 
         def replace(self, **changes):
             return msgspec.structs.replace(self, **changes)
