@@ -16,8 +16,8 @@ CONTRACT = """
     anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """
-    Answered Blobs Blocked Clock Database Http Index Key Owned Passwords Processes Row Secret Settings Stale Table Taken
-    Threads Tokens Topic Unique Version atomic current deadline every new_id on where
+    Answered Blobs Blocked Clock Database Http Index Key Owned Passwords Processes Row Secret Sessions Settings Stale
+    Table Taken Threads Tokens Topic Unique Version atomic current deadline every new_id on where
 """
 
 

@@ -24,6 +24,7 @@ from enfilade.endpoint.local import through_codec
 from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
+from enfilade.identity import Resolver
 from enfilade.running import Running, Tools
 from enfilade.service.host import home
 from enfilade.service.mount import Mount, Receive, Scope, Send
@@ -90,7 +91,7 @@ class App:
         """What serves a contract that is not served by the class beside it."""
         self.provided: dict[Any, Callable[..., Any]] = {}
         self.mounts: list[Mount] = []
-        self.resolvers: list[guard.Resolver] = []
+        self.resolvers: list[Resolver] = []
         self.running_now: Running | None = None
 
     def service(self, contract: TypeForm[C]) -> Seat[C]:
@@ -107,7 +108,7 @@ class App:
             raise Misuse(f"a mount's path starts with a slash: app.mount('/{path}', ...)")
         self.mounts.append(Mount(path.rstrip("/"), asgi, name or getattr(asgi, "__module__", "mounted")))
 
-    def identify(self, resolver: guard.Resolver) -> None:
+    def identify(self, resolver: Resolver) -> None:
         """Another way to know who calls than a bearer token: `Credentials -> Principal | None`."""
         self.resolvers.append(resolver)
 

@@ -65,6 +65,15 @@ class AuditConfig(Settings):
     """Bytes of a file before a new one is begun; each day has one of its own."""
 
 
+class SessionConfig(Settings):
+    """Of services that let people in by a cookie."""
+
+    life: Annotated[float, msgspec.Meta(gt=0)] = 43200.0
+    """Seconds after which a session is over."""
+    origins: tuple[str, ...] = ()
+    """Whose pages may send commands, beside the app's own: `https://admin.example`."""
+
+
 class Config(Settings):
     """All that an operator may say, with the defaults of a developer's machine."""
 
@@ -103,6 +112,7 @@ class Config(Settings):
     """How logs are written; by default `console` in development and `json` elsewhere."""
     trace: TraceConfig = TraceConfig()
     audit: AuditConfig = AuditConfig()
+    sessions: SessionConfig = SessionConfig()
     outbound: OutboundConfig = OutboundConfig()
     service: Mapping[str, Mapping[str, Any]] = {}
     """`[service.<name>]`: the settings of each service, and `at = "<url>"` for one that is served elsewhere."""

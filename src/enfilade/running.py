@@ -21,7 +21,7 @@ from enfilade.endpoint.handle import handle
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Finding, Misuse
-from enfilade.identity import Verifier
+from enfilade.identity import Resolver, Verifier
 from enfilade.identity.provider import Provider, ProviderSettings
 from enfilade.identity.provider.own import Own
 from enfilade.placement import Placed, Placement, refuse
@@ -57,7 +57,7 @@ class Tools:
     recorder: Recorder
     verifier: Verifier
     trail: guard.Trail | None
-    resolvers: Sequence[guard.Resolver]
+    resolvers: Sequence[Resolver]
     callers: guard.Callers
     meters: guard.Meters
     bulkhead: guard.Bulkhead
@@ -229,7 +229,7 @@ class Running:
             recorder=self.recorder,
             verifier=self.supplies.verifier,
             trail=self._trail,
-            resolvers=self.app.resolvers,
+            resolvers=(*self.app.resolvers, *filter(None, (self.supplies.sessions,))),
             callers=self._callers.__getitem__,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),

@@ -12,7 +12,7 @@ from enfilade.clock import Clock
 from enfilade.config import Config
 from enfilade.errors import Finding, StartError
 from enfilade.guard import Trail
-from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Tokens, Verifier
+from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Sessions, Tokens, Verifier
 from enfilade.identity.provider.own import Own
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http, Reach
@@ -55,6 +55,8 @@ class Supplies:
         memory = config.data_url == "sqlite::memory:"
         self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(self._folder / "blobs")
         self.passwords = Passwords(clock)
+        self.sessions: Sessions | None = None
+        """Made when a service asks for it: without one nobody is known by a cookie."""
         self.tokens: Tokens | None = None
         issuers = list(config.issuers)
         if config.development:
@@ -109,6 +111,7 @@ class Supplies:
             Threads: lambda kind: self._closed(kind(self._config.threads)),
             Processes: lambda kind: self._closed(kind(self._config.processes)),
             Passwords: lambda _: self.passwords,
+            Sessions: lambda _: self._in_cookies(),
             Verifier: lambda _: self.verifier,
             Blobs: lambda _: self.blobs,
             Clock: lambda _: self._clock,
@@ -119,6 +122,12 @@ class Supplies:
         if store is not None:
             singles[Database] = lambda _: store.database
         return singles
+
+    def _in_cookies(self) -> Sessions:
+        if self.sessions is None:
+            said = self._config.sessions
+            self.sessions = Sessions(self._secret, self._clock, life=said.life, origins=said.origins)
+        return self.sessions
 
     async def record(self) -> None:
         """Send spans on beside keeping them: to the trace file, to a collector; and watch the process."""
@@ -154,7 +163,7 @@ class Supplies:
 
 def host_of(config: Config, name: str) -> Host:
     """What the provider is told of an app."""
-    return Host(config.audience or name, _secret(config))
+    return Host(config.audience or name, secret_of(config))
 
 
 def secret_of(config: Config) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 import enfilade.errors
 from enfilade import App, Deprecated, Flow, Level, Rate, command, contract, query, service
-from enfilade.config import AuditConfig, Config, OutboundConfig, TraceConfig
+from enfilade.config import AuditConfig, Config, OutboundConfig, SessionConfig, TraceConfig
 from enfilade.endpoint import Cors, rest
 from enfilade.identity import Claims, Issuer
 from enfilade.store import Database, Table
@@ -27,7 +27,7 @@ SETTINGS = [
     (page, field.name)
     for page, kind in (
         ("configuration.md", Config), ("configuration.md", TraceConfig), ("configuration.md", OutboundConfig),
-        ("configuration.md", AuditConfig),
+        ("configuration.md", AuditConfig), ("configuration.md", SessionConfig),
         ("identity.md", Issuer), ("identity.md", Claims),
     )  # fmt: skip
     for field in msgspec.structs.fields(kind)

@@ -10,7 +10,7 @@ from enfilade.call import Principal
 from enfilade.contract.operation import Operation
 from enfilade.errors import Unauthenticated
 from enfilade.guard import identity
-from enfilade.identity import DevelopmentIssuer, Tokens, Verifier
+from enfilade.identity import Credentials, DevelopmentIssuer, Tokens, Verifier
 
 
 @pytest.fixture
@@ -79,12 +79,12 @@ async def test_other_schemes_are_asked_of_the_resolvers_in_turn(
 ) -> None:
     asked: list[str] = []
 
-    async def nobody(credentials: str) -> Principal | None:
-        asked.append(credentials)
+    async def nobody(credentials: Credentials) -> Principal | None:
+        asked.append(credentials.authorization)
         return None
 
-    async def key(credentials: str) -> Principal | None:
-        return Principal(subject="robot", kind="service") if credentials == "ApiKey k1" else None
+    async def key(credentials: Credentials) -> Principal | None:
+        return Principal(subject="robot", kind="service") if credentials.authorization == "ApiKey k1" else None
 
     handler = identity(verifier, [nobody, key])(operation, bench.serve)
     call = bench.call(operation, credentials="ApiKey k1")
@@ -96,3 +96,37 @@ async def test_other_schemes_are_asked_of_the_resolvers_in_turn(
         await handler(bench.call(operation, credentials="ApiKey k2"))
     await handler(bench.call(operation, credentials=f"Bearer {token}"))
     assert asked == ["ApiKey k1", "ApiKey k2"]  # bearer tokens are the verifier's alone
+
+
+async def test_a_request_without_authorization_may_say_who_calls_in_a_field_or_a_cookie(
+    bench: Any, verifier: Verifier, operation: Operation
+) -> None:
+    seen: list[Credentials] = []
+
+    async def till(credentials: Credentials) -> Principal | None:
+        seen.append(credentials)
+        return Principal(subject=credentials.cookies["till"], tenant="acme") if credentials.header("X-Till") else None
+
+    handler = identity(verifier, [till])(operation, bench.serve)
+    fields = {b"x-till": b"7", b"cookie": b'a=1; till="t7", till=t8; broken'}
+    call, nobody = bench.call(operation, address="10.7.0.1"), bench.call(operation)
+    call.fields, nobody.fields = fields, {b"accept": b"*/*"}
+    await handler(call)
+    await handler(nobody)
+
+    assert (call.me, call.tenant) == ("t7", "acme")
+    assert (seen[0].method, seen[0].address, seen[0].authorization) == ("GET", "10.7.0.1", "")
+    assert nobody.caller is None
+    assert "t7" not in repr(seen[0])
+
+
+async def test_a_call_without_a_request_is_offered_to_nobody(
+    bench: Any, verifier: Verifier, operation: Operation
+) -> None:
+    async def never(credentials: Credentials) -> Principal | None:
+        raise AssertionError
+
+    call = bench.call(operation, caller="alice", peer="orders")
+    await identity(verifier, [never])(operation, bench.serve)(call)
+
+    assert call.me == "alice"

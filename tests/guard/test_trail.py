@@ -48,37 +48,23 @@ def test_what_was_written_is_whole(tmp_path: Path) -> None:
     assert [json.loads(line).get("what") for line in path.read_text().splitlines()] == [None, "c"]
 
 
-Spoil = Callable[[list[bytes]], list[bytes]]
+Lines = list[bytes]
+SPOILED: dict[str, tuple[str, Callable[[Lines], Lines]]] = {
+    "changed": ("changed", lambda lines: [line.replace(b'"b"', b'"x"') for line in lines]),
+    "removed": ("truncated", lambda lines: [*lines[:2], *lines[3:]]),
+    "swapped": ("changed", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]]),
+    "cut": ("truncated", lambda lines: lines[:-1]),
+    "cut within a line": ("truncated", lambda lines: [*lines[:-1], lines[-1][:20]]),
+    "beheaded": ("truncated", lambda lines: lines[1:]),
+    "repeated": ("changed", lambda lines: [*lines, lines[-1]]),
+    "unsealed": ("changed", lambda lines: [*lines[:2], b'{"what":"b"}\n', *lines[3:]]),
+    "no line": ("changed", lambda lines: [*lines[:2], b"nonsense\n", *lines[3:]]),
+    "emptied": ("truncated", lambda lines: []),
+}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "rule"),
-    [
-        (lambda lines: [line.replace(b'"b"', b'"x"') for line in lines], "changed"),
-        (lambda lines: [*lines[:2], *lines[3:]], "truncated"),
-        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "changed"),
-        (lambda lines: lines[:-1], "truncated"),
-        (lambda lines: [*lines[:-1], lines[-1][:20]], "truncated"),
-        (lambda lines: lines[1:], "truncated"),
-        (lambda lines: [*lines, lines[-1]], "changed"),
-        (lambda lines: [*lines[:2], b'{"what":"b"}\n', *lines[3:]], "changed"),
-        (lambda lines: [*lines[:2], b"nonsense\n", *lines[3:]], "changed"),
-        (lambda lines: [], "truncated"),
-    ],
-    ids=[
-        "changed",
-        "removed",
-        "swapped",
-        "cut",
-        "cut within a line",
-        "beheaded",
-        "repeated",
-        "unsealed",
-        "no line",
-        "emptied",
-    ],
-)
-def test_what_somebody_does_to_a_file_is_found(tmp_path: Path, spoil: Spoil, rule: str) -> None:
+@pytest.mark.parametrize(("rule", "spoil"), SPOILED.values(), ids=SPOILED.keys())
+def test_what_somebody_does_to_a_file_is_found(tmp_path: Path, rule: str, spoil: Callable[[Lines], Lines]) -> None:
     path = written(tmp_path, "a", "b", "c")
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
 

@@ -28,7 +28,6 @@ from enfilade.guard.audit import audit as audit
 from enfilade.guard.concurrency import Bulkhead as Bulkhead
 from enfilade.guard.deadline import deadline as deadline
 from enfilade.guard.idempotency import idempotency as idempotency
-from enfilade.guard.identity import Resolver as Resolver
 from enfilade.guard.identity import identity as identity
 from enfilade.guard.meters import Meters as Meters
 from enfilade.guard.needs import Callers as Callers

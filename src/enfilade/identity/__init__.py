@@ -8,14 +8,19 @@ claims.py     what tokens say, wherever an issuer has it
 revoked.py    tokens that were taken back
 keys.py       the development issuer and its key file
 tokens.py     tokens for the app's own people
+credentials.py  what else a request may come with
+sessions.py   sessions in a cookie
 passwords.py  their passwords
 """
 
+from enfilade.identity.credentials import Credentials as Credentials
+from enfilade.identity.credentials import Resolver as Resolver
 from enfilade.identity.discovery import Fetch as Fetch
 from enfilade.identity.issuer import Claims as Claims
 from enfilade.identity.issuer import Issuer as Issuer
 from enfilade.identity.keys import DevelopmentIssuer as DevelopmentIssuer
 from enfilade.identity.passwords import Passwords as Passwords
 from enfilade.identity.revoked import Revoked as Revoked
+from enfilade.identity.sessions import Sessions as Sessions
 from enfilade.identity.tokens import Tokens as Tokens
 from enfilade.identity.verify import Verifier as Verifier

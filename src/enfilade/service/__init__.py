@@ -18,6 +18,7 @@ from enfilade.contract.marks import Version as Version
 from enfilade.errors import Stale as Stale
 from enfilade.errors import Taken as Taken
 from enfilade.identity import Passwords as Passwords
+from enfilade.identity import Sessions as Sessions
 from enfilade.identity import Tokens as Tokens
 from enfilade.outbound import Answered as Answered
 from enfilade.outbound import Blocked as Blocked
@@ -50,6 +51,7 @@ __all__ = [
     "Processes",
     "Row",
     "Secret",
+    "Sessions",
     "Settings",
     "Stale",
     "Table",

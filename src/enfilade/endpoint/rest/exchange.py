@@ -42,6 +42,7 @@ def exchange(
         fields = request.fields
         call = Call(operation, {}, clock, monotonic() + timeout)
         call.address = request.address
+        call.fields = fields
         if (credentials := fields.get(b"authorization")) is not None:
             call.credentials = credentials.decode("latin-1")
         traceparent = fields.get(b"traceparent")
