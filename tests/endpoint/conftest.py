@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx2
@@ -17,6 +19,7 @@ from enfilade.contract.operation import Operation
 from enfilade.contract.read import read
 from enfilade.endpoint import rest
 from enfilade.endpoint.asgi import serve_http
+from enfilade.endpoint.http1 import Connection, Door
 from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import NotFound
@@ -115,8 +118,38 @@ class Client(httpx2.AsyncClient):
 Serve: TypeAlias = Callable[..., Client]
 
 
+class Wire(httpx2.AsyncBaseTransport):
+    """What was served, by our own driver on a socket; it listens from the first request on."""
+
+    def __init__(self, served: tuple[Served, ...], folder: Path) -> None:
+        self._door = Door(served=served)
+        self._path = str(folder / f"{id(self)}.sock")
+        self._wire = httpx2.AsyncHTTPTransport(uds=self._path)
+        self._server: asyncio.Server | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._server is None:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_unix_server(lambda: Connection(self._door), self._path)
+        return await self._wire.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._door.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["asgi", "http1"])
+def driver(request: pytest.FixtureRequest) -> str:
+    """What carries the requests: each test is run with both, where its file does not say otherwise."""
+    return request.param
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(driver: str, tmp_path: Path) -> AsyncIterator[Serve]:
     """`serve({Orders: service}, **options of rest)` gives a client; several endpoints by `endpoints=`."""
     opened: list[Client] = []
 
@@ -131,7 +164,8 @@ async def serve() -> AsyncIterator[Serve]:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await serve_http(served, scope, receive, send)
 
-        client = Client(transport=httpx2.ASGITransport(app=app), base_url="http://shop.example")
+        transport = httpx2.ASGITransport(app=app) if driver == "asgi" else Wire(served, tmp_path)
+        client = Client(transport=transport, base_url="http://shop.example")
         client.headers.pop("accept-encoding", None)
         client.stage, client.served = stage, served
         opened.append(client)

@@ -30,6 +30,12 @@ from enfilade import (
 )
 
 
+@pytest.fixture
+def driver() -> str:
+    """How a head is split is the driver's, what it says is not."""
+    return "asgi"
+
+
 class Size(Enum):
     SMALL = "small"
     LARGE = "large"

