@@ -107,3 +107,7 @@ def test_configure_again_changes_and_does_not_add() -> None:
     assert first.getvalue() == ""
     assert "loud" in second.getvalue()
     assert "quiet" not in second.getvalue()
+
+
+def test_a_call_shows_its_operation_and_never_what_it_came_with(call: Callable[..., Call]) -> None:
+    assert repr(call(credentials="Bearer secret", key="k1")) == "<call of orders.place>"
