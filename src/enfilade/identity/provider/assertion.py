@@ -14,9 +14,11 @@ from enfilade.identity.provider.rows import ClientRow
 from enfilade.identity.provider.settings import ProviderSettings
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "Ed25519", "EdDSA")
-LONGEST: Final = 600
-"""Seconds that an assertion may be good: so long it is remembered that it was used."""
 _SKEW: Final = 30
+_LONGEST: Final = 3600
+"""Seconds that an assertion may be good: an hour, because common libraries make them so."""
+REMEMBERED: Final = _LONGEST + 2 * _SKEW
+"""Seconds that it is remembered that one was used."""
 _SIZE: Final = 8192
 _BITS: Final = 2048
 
@@ -60,7 +62,7 @@ def holds(text: str, said: Assertion, client: ClientRow, settings: ProviderSetti
     named = (said.aud,) if isinstance(said.aud, str) else said.aud
     if not any(one in ours for one in named):
         return False
-    if not now - _SKEW < said.exp <= now + LONGEST - _SKEW or max(said.iat, said.nbf) > now + _SKEW:
+    if not now - _SKEW < said.exp <= now + _LONGEST + _SKEW or max(said.iat, said.nbf) > now + _SKEW:
         return False
     try:
         header = msgspec.json.decode(_bytes(text.partition(".")[0]), type=_Header)

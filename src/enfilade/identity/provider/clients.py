@@ -72,7 +72,7 @@ class Clients:
             now = self._clock.now().timestamp()
             if not assertion.holds(said.client_assertion, claims, client, self._settings, now):
                 raise BadClient()
-            return Proof(client, f"assertion {client.id} {digest(claims.jti)}", assertion.LONGEST)
+            return Proof(client, f"assertion {client.id} {digest(claims.jti)}", assertion.REMEMBERED)
         if claims is None and said.client_secret and client.method == "client_secret" and good:
             return Proof(client)
         if claims is None and not said.client_secret and client.method == "none":
