@@ -16,7 +16,7 @@ CONTRACT = """
     anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """
-    Answered Blobs Blocked Clock Database Http Index Key Owned Passwords Processes Row Secret Sessions Settings Stale
+    Answered Blobs Blocked Clock Database Encrypted Http Index Key Owned Passwords Processes Row Secret Sessions Settings Stale
     Table Taken Threads Tokens Topic Unique Version atomic current deadline every new_id on where
 """
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from enfilade import Message, Sensitive
 from enfilade.clock import SystemClock
-from enfilade.contract.marks import Sensitive
-from enfilade.errors import CheckFailed, Conflict, KeyReused, Misuse, Taken
-from enfilade.store import Key, Record, Row, Store, Unique, open_store
+from enfilade.errors import CheckFailed, Conflict, KeyReused, Misuse, StartError, Taken
+from enfilade.secrets.seal import DataKeys, Unsealable, next_key
+from enfilade.service import Encrypted
+from enfilade.store import Key, Record, Row, Store, Unique, Version, open_store, where
+from enfilade.store.spec import spec_of
 from enfilade.trace.recorder import Recorder
 
 REPLY = b"a reply with a card in it"
@@ -98,3 +102,137 @@ async def test_no_error_of_a_statement_quotes_its_values(place: Any) -> None:
             await store.database.run("UPDATE person SET age = :age", age=canary)
 
     assert canary not in "".join(traceback.format_exception(caught.value))
+
+
+# -- encrypted fields
+
+
+class Address(Message):
+    street: str
+    city: str
+
+
+class PatientRow(Row):
+    id: Key[str]
+    name: str
+    diagnosis: Encrypted[str]
+    address: Encrypted[Address | None] = None
+    since: Encrypted[datetime] | None = None
+    version: Version = 0
+
+
+ILL = PatientRow(
+    id="p1", name="Ann", diagnosis="canary flu", address=Address(street="Canary Wharf", city="London"),
+    since=datetime(2026, 1, 1, tzinfo=UTC),
+)  # fmt: skip
+OLD = next_key("")
+BOTH = next_key(OLD)
+
+
+async def patients(place: Any, keys: str = OLD) -> Any:
+    store = await place.store(PatientRow)
+    store.home.keys = DataKeys(keys)
+    return store, store.table(PatientRow)
+
+
+async def test_an_encrypted_field_is_itself_in_the_row_and_nothing_in_the_database(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(ILL)
+    found = await table.get("p1")
+    stored = await raw(store, "SELECT * FROM patient")
+
+    assert found == ILL.replace(version=1) or found == ILL
+    assert b"canary" not in repr(stored).lower().encode()
+    assert "canary" not in repr(found).lower()
+    assert (await table.find("name = :name", name="Ann")) == (found,)
+
+
+async def test_a_changed_row_is_sealed_anew(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(ILL)
+    async with store.unit():
+        (row,) = await table.put((await table.get("p1")).replace(diagnosis="well", address=None))
+
+    assert await table.get("p1") == row
+    assert row.diagnosis == "well"
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        "UPDATE patient SET diagnosis = (SELECT diagnosis FROM patient WHERE id = 'p1') WHERE id = 'p2'",
+        "UPDATE patient SET since = diagnosis WHERE id = 'p2'",
+    ],
+)
+async def test_a_value_that_was_moved_is_not_read(place: Any, move: str) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(ILL, ILL.replace(id="p2", diagnosis="well"))
+    await raw(store, move, "count")
+
+    assert (await table.get("p1")).diagnosis == "canary flu"
+    with pytest.raises(Unsealable):
+        await table.get("p2")
+
+
+async def test_a_value_that_was_written_past_the_platform_is_not_read(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(ILL)
+    await raw(store, "UPDATE patient SET diagnosis = :plain", "count", plain=b"\x00\x00healthy")
+    with pytest.raises(Unsealable):
+        await table.get("p1")
+
+
+async def test_what_an_older_key_sealed_is_read_after_a_rotation(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(ILL)
+    store.home.keys = DataKeys(BOTH)
+
+    assert (await table.get("p1")).diagnosis == "canary flu"
+
+
+async def test_nobody_searches_or_sorts_by_an_encrypted_field(place: Any) -> None:
+    _, table = await patients(place)
+    with pytest.raises(Misuse, match="diagnosis is encrypted"):
+        await table.find("diagnosis = :what", what="canary flu")
+    with pytest.raises(Misuse, match="diagnosis is encrypted"):
+        await table.find(order="diagnosis")
+    with pytest.raises(Misuse, match="Diagnosis is encrypted"):
+        await table.count(where("name = ? OR Diagnosis = ?", "Ann", "flu"))
+
+
+async def test_raw_sql_does_not_make_rows_of_what_is_encrypted(place: Any) -> None:
+    store, _ = await patients(place)
+    with pytest.raises(Misuse, match="encrypted"):
+        await store.database.rows(PatientRow, "SELECT * FROM patient")
+
+
+def test_what_is_encrypted_can_be_no_key_and_no_index() -> None:
+    class WrongRow(Row, unique=[("name", "pin")]):
+        id: Encrypted[Key[str]]
+        name: str
+        pin: Encrypted[str]
+        mail: Encrypted[Unique[str]]
+
+    globals()["WrongRow"] = WrongRow
+    with pytest.raises(StartError) as caught:
+        spec_of(WrongRow)
+    told = str(caught.value)
+
+    assert "id is encrypted, and cannot be key" in told
+    assert "mail is encrypted, and cannot be unique" in told
+
+
+def test_what_is_encrypted_is_in_no_set_of_uniques() -> None:
+    class SetRow(Row, unique=[("name", "pin")]):
+        id: Key[str]
+        name: str
+        pin: Encrypted[str]
+
+    globals()["SetRow"] = SetRow
+    with pytest.raises(StartError, match="pin is encrypted"):
+        spec_of(SetRow)

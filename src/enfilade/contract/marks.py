@@ -37,6 +37,9 @@ Owned: TypeAlias = Annotated[T, Mark("owner")]
 Sensitive: TypeAlias = Annotated[T, Mark("sensitive")]
 """Masked wherever it could be read by the way: logs, spans, errors, dead letters."""
 
+Encrypted: TypeAlias = Annotated[T, Mark("encrypted")]
+"""Row: encrypted in the database, and masked like Sensitive. It can be read, and not searched or sorted by."""
+
 Body: TypeAlias = Annotated[T, Mark("body")]
 """Parameter: is the whole body of the request, not a member of it."""
 

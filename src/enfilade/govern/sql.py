@@ -7,6 +7,7 @@ together from other things is a finding of its own.
 from __future__ import annotations
 
 import ast
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -38,6 +39,7 @@ def statements(service: Service, *, prepare: bool) -> Iterator[Finding]:
     for call in calls:
         yield from call.built()
         yield from call.values()
+        yield from call.sealed()
     if prepare:
         with closing(sqlite3.connect(":memory:")) as connection:
             prepared = _Prepared(connection, _specs(service), calls)
@@ -106,6 +108,16 @@ class _Call:
                 what = f"{name}= is given, and `{' AND '.join(filter(None, every))}` has no :{name}."
                 yield self.finding("sql-values", what, f"Write :{name} where the value belongs, or leave {name}= out.")
                 return
+
+    def sealed(self) -> Iterator[Finding]:
+        """Encrypted columns in a condition or an order."""
+        columns = layout(self.row).columns if isinstance(self.row, type) and issubclass(self.row, Row) else ()
+        for text in (*self.texts(), *(texts(self.types, self.order) or () if self.order is not None else ())):
+            for column in columns:
+                if column.sealed and re.search(rf"\b{column.name}\b", text, re.IGNORECASE):
+                    what = f"`{text}`: {column.name} is encrypted, and cannot be searched or sorted by."
+                    remedy = "Keep what is searched for in a column of its own, such as a keyed hash."
+                    yield self.finding("sql", what, remedy)
 
     def _ways(self) -> Iterator[tuple[str, ...]]:
         """The texts of all expressions together, one for each way they can be; none where they are not all known."""

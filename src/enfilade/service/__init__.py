@@ -10,6 +10,7 @@ from enfilade.call import current as current
 from enfilade.call import deadline as deadline
 from enfilade.call import new_id as new_id
 from enfilade.clock import Clock as Clock
+from enfilade.contract.marks import Encrypted as Encrypted
 from enfilade.contract.marks import Index as Index
 from enfilade.contract.marks import Key as Key
 from enfilade.contract.marks import Owned as Owned
@@ -43,6 +44,7 @@ __all__ = [
     "Blobs",
     "Clock",
     "Database",
+    "Encrypted",
     "Http",
     "Index",
     "Key",

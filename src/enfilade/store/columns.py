@@ -44,6 +44,11 @@ class Column:
     load: Turn | None = None
     marks: frozenset[str] = frozenset()
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the database has it encrypted only, see `sealed.py`."""
+        return "encrypted" in self.marks
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -119,6 +124,8 @@ class Layout:
         known = {one.name for one in self.columns}
         lost = [one.name for one in self.columns if one.name not in names and one.default is REQUIRED]
         more = [name for name in names if name not in known]
+        if sealed := [f"{one.name}, which is encrypted and is read by its Table" for one in self.columns if one.sealed]:
+            raise LookupError(*sealed)
         if lost or more:
             raise LookupError(*(f"no column {name}" for name in lost), *(f"a column {name} too many" for name in more))
         steps: list[tuple[int, Turn | None, Any]] = []
@@ -213,6 +220,9 @@ class _Walk:
         """One field: a column, or the columns of its value."""
         inner, empty = _without_none(one)
         nullable = nullable or empty
+        marks = frozenset(mark.name for mark in (*one.marks, *inner.marks))
+        if "encrypted" in marks and not one.maybe:
+            return self._sealed(name, path, inner, marks, nullable=nullable)
         if one.maybe:
             self.wrong.append((f"{name}: a column has a value or NULL, and cannot be left out", "write `T | None`"))
         elif inner.struct is not None and inner.struct.type is Money:
@@ -224,8 +234,19 @@ class _Walk:
             self.wrong.append((f"{name}: {wrong.wrong}", wrong.remedy))
             return self._column(Column(name, "text", nullable, default, _reader(path, nullable)))
         kind, store, load = _plain_form(inner)
-        marks = frozenset(mark.name for mark in (*one.marks, *inner.marks))
         return self._column(Column(name, kind, nullable, default, _reader(path, nullable), store, load, marks))
+
+    def _sealed(
+        self, name: str, path: tuple[str, ...], inner: Shape, marks: frozenset[str], *, nullable: bool
+    ) -> int:
+        """A value that the database has encrypted: one column of bytes, whatever it is. No default can be sealed."""
+        through = codec(inner.type)
+        if places := marks & {"key", "unique", "index", "owner", "version"}:
+            remedy = "keep what is searched for in a column of its own, such as a keyed hash"
+            self.wrong.append((f"{name} is encrypted, and cannot be {' or '.join(sorted(places))}", remedy))
+        default = None if nullable else REQUIRED
+        read = _reader(path, nullable)
+        return self._column(Column(name, "bytes", nullable, default, read, through.pack, through.unpack, marks))
 
     def _money(self, name: str, path: tuple[str, ...], *, nullable: bool, default: Any) -> Group:
         first = len(self.columns)

@@ -8,6 +8,7 @@ from typing import Any
 from enfilade.call import current_or_none
 from enfilade.clock import Clock
 from enfilade.errors import Misuse
+from enfilade.secrets.seal import DataKeys
 from enfilade.store.dialect import Dialect
 from enfilade.store.engine import Answer, Broken, Engine, Statement, Want
 from enfilade.store.sql import Names, Text, fixed, one
@@ -27,6 +28,8 @@ class Home:
             "enfilade_unit_reruns_total", "Units of work that met another one and were run again.", service=service
         )
         self.dialect: Dialect = engine.dialect
+        self.keys: DataKeys | None = None
+        """What `Encrypted` fields are sealed with."""
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of a unit of work that said something."""
 

@@ -102,6 +102,8 @@ class _Reader:
         """Names of columns or of fields, as the class's options have them."""
         sets: Sequence[Any] = getattr(self.row, option, ())
         found: list[tuple[Column, ...]] = []
+        for sealed in {one.name for one in self.columns if one.sealed} & {name for names in sets for name in names}:
+            self._wrong(f"{sealed} is encrypted, and nothing can be told of it by {option[4:]}", "leave it out there")
         for names in sets:
             said: tuple[str, ...] = (names,) if isinstance(names, str) else tuple(names)
             found.append(tuple(column for name in said for column in self._named(name)))

@@ -14,6 +14,7 @@ from enfilade.store.engine import Answer, Broken, Missed, Statement
 from enfilade.store.home import Home
 from enfilade.store.owner import own_rows_only
 from enfilade.store.row import Row
+from enfilade.store.sealed import Sealed
 from enfilade.store.spec import Spec
 from enfilade.store.sql import Names, Text, all_of, quoted
 from enfilade.store.texts import Texts, beyond, order_of, total_order
@@ -44,8 +45,8 @@ class Table(Generic[R]):
         self._spec = spec
         self._name = spec.name
         self._texts = Texts(spec, home.dialect)
-        self._store = spec.layout.storer(home.dialect)
-        self._load = spec.layout.loader(home.dialect)
+        self._sealed = Sealed(home, spec)
+        self._store, self._load = self._sealed.store, self._sealed.load
         self._places = {column.name: at for at, column in enumerate(spec.columns)}
 
     async def get(self, *key: Scalar, lock: bool = False) -> R | None:
@@ -132,6 +133,7 @@ class Table(Generic[R]):
         """The rows that meet all conditions: `find("state = :state", state="open", order="created desc", limit=20)`."""
         text = self._where(self._texts.select, conditions, values)
         by = order_of(self._spec, order)
+        self._sealed.refuse(order)
         if order:
             text.add(f" ORDER BY {order if by is None else self._texts.ordered(by)}")
         if limit is not None:
@@ -217,6 +219,8 @@ class Table(Generic[R]):
         own = self._own(text.values)
         if own:
             text.also(own.removeprefix(" AND "))
+        for one in conditions:
+            self._sealed.refuse(one if isinstance(one, str) else one.sql)
         names = Names(values, self._home.always)
         all_of(text, conditions, names)
         names.check(str(text))
