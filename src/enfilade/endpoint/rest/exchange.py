@@ -13,6 +13,7 @@ from enfilade.contract.blob import Blob
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest.binding import binder
+from enfilade.endpoint.rest.counted import Counted, counted, counts_bytes
 from enfilade.endpoint.rest.events import stream_offers, stream_replier
 from enfilade.endpoint.rest.links import Links
 from enfilade.endpoint.rest.negotiate import accepted
@@ -36,7 +37,7 @@ def exchange(
     enter = _entrance(operation)
     versioned = any(one.place == "if-match" for one in operation.parameters)
     clock, monotonic, attach = site.clock, site.clock.monotonic, site.recorder.attach
-    timeout = operation.timeout
+    timeout, counts = operation.timeout, counts_bytes(operation)
 
     async def answer(request: Request, values: list[str]) -> Response:
         fields = request.fields
@@ -51,18 +52,18 @@ def exchange(
 
         def read() -> Awaitable[dict[str, Any]]:
             enter(fields, call)
-            return bind(request, values)
+            return bind(Counted(request, call) if counts else request, values)
 
         call.read = read
         try:
             result = await handler(call)
-            return reply(request, call, result) if reply is not None else await send(request, call, result)
+            response = reply(request, call, result) if reply is not None else await send(request, call, result)
         except Exception as error:
             if isinstance(error, Overloaded):  # the one refusal after a request is read and before the service runs
                 await _drop_files(site, call)
-            if versioned and isinstance(error, Stale):
-                return problems.answer(PreconditionFailed(detail=error.detail), request, call)
-            return problems.answer(error, request, call)
+            failed = PreconditionFailed(detail=error.detail) if versioned and isinstance(error, Stale) else error
+            response = problems.answer(failed, request, call)
+        return counted(response, call) if counts and request.method != "HEAD" else response
 
     return answer
 

@@ -70,6 +70,7 @@ class Tab:
         """It was refused: nothing is taken."""
         for one in self._items:
             one.settle(0)
+        self._items.clear()
 
     @property
     def policy(self) -> str:
