@@ -175,3 +175,11 @@ def test_traces_are_listed_and_shown_as_a_tree(project):
     assert len(json.loads(project.run("trace", "0" * 29 + "abc", "--json").output)["spans"]) == 2
     assert "2 traces" in project.run("trace", "0").stderr
     assert "no traces" in project.run("trace", "fff").stderr
+
+
+def test_check_access_tries_who_gets_in(project):
+    found = project.run("check", "--access")
+
+    assert found.exit_code == 0
+    assert "no findings" in found.output
+    assert "There is no story" in found.output

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import sys
 import sysconfig
 import tomllib
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -45,6 +47,13 @@ def load_app(said: str | None) -> App:
     if app.config is None:
         app.config = _configuration(Path(getattr(module, "__file__", None) or "").parent)
     return app
+
+
+def module_beside(said: str | None, name: str) -> ModuleType | None:
+    """The module of this name in the package of the app, once the app is loaded; None where there is none."""
+    app = (said or _find()[0]).partition(":")[0]
+    path = ".".join((*app.split(".")[:-1], name))
+    return _import(path) if importlib.util.find_spec(path) is not None else None
 
 
 def config_of(app: App) -> Config:

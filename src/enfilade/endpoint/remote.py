@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,22 +36,40 @@ def connect(contract: Contract, base: str, http: Http) -> Mapping[str, Handler]:
     return {operation.id: _asks(operation, base.rstrip("/"), http) for operation in contract.operations}
 
 
-def _asks(operation: Operation, base: str, http: Http) -> Handler:
+class Asked(NamedTuple):
+    """The request that asks for an operation with certain arguments."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes
+
+
+def asking(operation: Operation, base: str = "") -> Callable[[Mapping[str, Any]], Asked]:
+    """The function from arguments to the request that carries them, by the operation's route below `base`."""
     url = _url(operation, base)
     headers = _headers(operation)
     body = _body(operation)
+
+    def asked(arguments: Mapping[str, Any]) -> Asked:
+        content = body(arguments)
+        sent = {**headers(arguments), "accept": "application/json"}
+        if content:
+            sent["content-type"] = "application/json"
+        return Asked(operation.method, url(arguments), sent, content)
+
+    return asked
+
+
+def _asks(operation: Operation, base: str, http: Http) -> Handler:
+    asked = asking(operation, base)
     answer = _answer(operation)
 
     async def ask(call: Call) -> Any:
-        arguments = call.arguments
-        content = body(arguments)
-        sent = headers(arguments)
-        sent["accept"] = "application/json"
-        if content:
-            sent["content-type"] = "application/json"
+        method, url, headers, content = asked(call.arguments)
         if call.key:
-            sent["idempotency-key"] = f'"{_key(call)}"'
-        got = await http.request(operation.method, url(arguments), content=content, headers=sent)
+            headers["idempotency-key"] = f'"{_key(call)}"'
+        got = await http.request(method, url, content=content, headers=headers)
         if got.status >= 300:
             raise _refusal(operation, got)
         try:
@@ -121,7 +139,7 @@ def _headers(operation: Operation) -> Callable[[Mapping[str, Any]], dict[str, st
     return headers
 
 
-def _body(operation: Operation) -> Callable[[Mapping[str, Any]], bytes | AsyncGenerator[bytes, None]]:
+def _body(operation: Operation) -> Callable[[Mapping[str, Any]], bytes]:
     whole = next((one for one in operation.parameters if one.place == "body"), None)
     if whole is not None:
         plain: Codec[Any] = codec(whole.type, names=operation.names)
