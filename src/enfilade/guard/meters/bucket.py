@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from enfilade.guard.meters.meter import Meter
 
-Key = tuple[str, str]
+Key = tuple[str, str | None]
 """A meter, and whose."""
 
 
@@ -48,4 +48,4 @@ class Buckets:
     def item(self, key: Key, meter: Meter) -> str:
         now = self._monotonic()
         until = max(self.full.get(key, now) - now, 0.0)
-        return meter.item((meter.room - until) / meter.each, until)
+        return meter.item(int((meter.room - until) / meter.each), until)

@@ -39,6 +39,7 @@ class Meter:
         self.policy = f'"{name}";q={self.limit}{_unit(self.unit)};w={ceil(quota.seconds)}'
         said = rate.limit if not limit else f"{limit} {self.unit} in {rate.limit.partition('/')[2]}"
         self.text = f"{said} for {'everyone' if rate.per == 'everyone' else f'each {rate.per}'}"
+        self._head = f'"{name}";r='
         self._sizes: dict[int, Meter] = {}
         self._operation = operation
 
@@ -58,9 +59,13 @@ class Meter:
             made = self._sizes[limit] = Meter(self._operation, self.name, self.rate, limit)
         return made
 
-    def item(self, left: float, seconds: float) -> str:
+    def left(self, until_full: float) -> str:
+        """The item of the RateLimit field of a bucket: what is left of it, and seconds until all of it is there."""
+        return f"{self._head}{int((self.room - until_full) / self.each)};t={ceil(until_full)}"
+
+    def item(self, left: int, seconds: float) -> str:
         """The item of the RateLimit field: how much is left, and how long until there is more."""
-        return f'"{self.name}";r={max(0, int(left))};t={max(0, ceil(seconds))}'
+        return f"{self._head}{max(0, left)};t={max(0, ceil(seconds))}"
 
 
 def meters_of(operation: Operation) -> tuple[Meter, ...]:

@@ -12,7 +12,7 @@ from enfilade.clock import Clock
 from enfilade.contract.operation import Operation
 from enfilade.errors import TooManyRequests
 from enfilade.guard.meters.allowed import Allowed
-from enfilade.guard.meters.bucket import Buckets
+from enfilade.guard.meters.bucket import Buckets, Key
 from enfilade.guard.meters.meter import Meter, meters_of
 from enfilade.guard.meters.tab import Item, Tab
 from enfilade.guard.meters.window import Windows
@@ -44,24 +44,25 @@ class Meters:
             return self._plain(operation, handler, meters)
 
         policy = ", ".join(meter.policy for meter in meters)
+        streams = operation.style in ("stream", "bytes")
 
         async def metered(call: Call) -> Any:
             call.say("RateLimit-Policy", policy)
             tab = call.tab = Tab()
             for meter in meters:
                 await self._set_aside(tab, meter, call)
-            tell = _tell(call, tab)
-            tell()
+            if streams:
+                tab.tell(call)  # its head goes out before its end is known
             try:
                 reply = await handler(call)
             except BaseException:
                 tab.close(done=False)
-                tell()
+                tab.tell(call)
                 raise
 
             def done(error: BaseException | None) -> None:
                 tab.close(done=error is None and not _replayed(call))
-                tell()
+                tab.tell(call)
 
             return when_done(operation, reply, done)
 
@@ -80,16 +81,16 @@ class Meters:
                 return handler(call)
             now = monotonic()
             call.say("RateLimit-Policy", policy)
-            taken: list[tuple[tuple[str, str], float]] = []
+            taken: list[tuple[Key, float]] = []
             left: list[str] = []
             for meter in meters:
-                key = meter.id, meter.who(call) or ""
+                key = meter.id, meter.who(call)
                 full = max(buckets.get(key, now), now) + meter.takes
                 wait = full - now - meter.room
                 if wait > 0:
                     _refuse(call, meter, wait)
                 taken.append((key, full))
-                left.append(meter.item((meter.room - full + now) / meter.each, full - now))
+                left.append(meter.left(full - now))
             call.say("RateLimit", ", ".join(left))
             for key, full in taken:
                 put(key, full)
@@ -124,15 +125,6 @@ class Meters:
 def _refuse(call: Call, meter: Meter, wait: float) -> NoReturn:
     call.say("RateLimit", f'"{meter.name}";r=0;t={ceil(wait)}')
     raise TooManyRequests(detail=f"{call.operation.id} takes {meter.text}.", retry_after=wait)
-
-
-def _tell(call: Call, tab: Tab) -> Any:
-    def tell() -> None:
-        if left := tab.left:
-            call.say("RateLimit-Policy", tab.policy)
-            call.say("RateLimit", left)
-
-    return tell
 
 
 def _replayed(call: Call) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from enfilade.call import Call
 from enfilade.contract.money import Money
 from enfilade.errors import Misuse
 from enfilade.guard.meters.meter import Meter
@@ -33,14 +34,16 @@ class Item:
 class Tab:
     """The meters of one call, and of the calls that it makes."""
 
-    __slots__ = ("_closed", "_items")
+    __slots__ = ("_closed", "_items", "_planned")
 
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._closed = False
+        self._planned = False
 
     def put(self, item: Item) -> None:
         self._items.append(item)
+        self._planned = self._planned or item.meter.rate.plan
 
     def spend(self, amount: int | Money, unit: str = "") -> None:
         """See `Call.spend`."""
@@ -72,13 +75,12 @@ class Tab:
             one.settle(0)
         self._items.clear()
 
-    @property
-    def policy(self) -> str:
-        return ", ".join(one.meter.policy for one in self._items)
-
-    @property
-    def left(self) -> str:
-        return ", ".join(one.said() for one in self._items)
+    def tell(self, call: Call) -> None:
+        """Say in the answer what is left; of a plan also how much it is."""
+        if self._items:
+            if self._planned:
+                call.say("RateLimit-Policy", ", ".join([one.meter.policy for one in self._items]))
+            call.say("RateLimit", ", ".join([one.said() for one in self._items]))
 
     def _currency(self) -> str:
         return next((one.meter.unit for one in self._items if one.meter.unit.isupper()), "")
