@@ -197,6 +197,19 @@ class Running:
                     remedy = "Run `enfilade migrate` and read what it would do."
                     findings.append(Finding(name, str(change), remedy, "schema"))
         refuse(findings)
+        await self._give_keys()
+
+    async def _give_keys(self) -> None:
+        """What encrypted fields are sealed with, for the stores that have some."""
+        stores = [store for store in self.stores.values() if store.seals]
+        if not stores:
+            return
+        keys = await self.supplies.data_keys()
+        for store in stores:
+            store.home.keys = keys
+        if self._background:
+            following = asyncio.create_task(self.supplies.follow(keys), name="enfilade-data-keys")
+            self._exit.callback(following.cancel)
 
     def _wire(self) -> None:
         """The row of each operation, handler and timer; then the endpoints, which are given the rows."""

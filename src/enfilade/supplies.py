@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from enfilade.clock import Clock
 from enfilade.config import Config
@@ -16,7 +17,8 @@ from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Sessions, Tok
 from enfilade.identity.provider.own import Own
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http, Reach
-from enfilade.secrets import Secrets, Source
+from enfilade.secrets import Secrets, Source, Unreadable
+from enfilade.secrets.seal import DATA_KEY, DataKeys, made_key
 from enfilade.secrets.source import sources_of
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
@@ -26,6 +28,11 @@ from enfilade.trace.feed import Feed
 from enfilade.trace.file import TraceFile
 from enfilade.trace.process import watch_process
 from enfilade.trace.recorder import Recorder
+
+log = logging.getLogger("enfilade.secrets")
+
+_LEARNED: Final = 120.0
+"""Seconds after which every process has a new data key: what a look at a vault and a wait for a change take at most."""
 
 
 class Supplies:
@@ -128,6 +135,36 @@ class Supplies:
             said = self._config.sessions
             self.sessions = Sessions(self._secret, self._clock, life=said.life, origins=said.origins)
         return self.sessions
+
+    async def data_keys(self) -> DataKeys:
+        """What `Encrypted` fields are sealed with; in development made of the app's secret where no source has it.
+
+        Raises StartError.
+        """
+        try:
+            said = await self.secrets.find(DATA_KEY)
+            if said is None and self._config.development:
+                return DataKeys(made_key(self._secret))
+            return DataKeys(said or "")
+        except Unreadable as wrong:
+            raise StartError([Finding("secrets", f"{wrong.what}.", wrong.remedy, "secret")]) from wrong
+        except ValueError as wrong:
+            remedy = "Make it by `enfilade secrets rotate enfilade/data-key`, or see docs/secrets.md."
+            what = f"fields are encrypted with the secret {DATA_KEY}, and {wrong}."
+            raise StartError([Finding("secrets", what, remedy, "secret")]) from wrong
+
+    async def follow(self, keys: DataKeys) -> None:
+        """Take up new versions: to read with at once, to write with when other processes will have them, too."""
+        known = await self.secrets.find(DATA_KEY) or ""
+        while True:
+            known = await self.secrets.changed(DATA_KEY, known)
+            try:
+                keys.learn(known)
+            except ValueError as wrong:
+                log.error("the new value of %s is not used: %s", DATA_KEY, wrong)  # noqa: TRY400  (shows the value)
+                continue
+            await self._clock.sleep(_LEARNED)
+            keys.promote()
 
     async def record(self) -> None:
         """Send spans on beside keeping them: to the trace file, to a collector; and watch the process."""

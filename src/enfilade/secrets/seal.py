@@ -11,7 +11,6 @@ import hmac
 import os
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -74,7 +73,17 @@ class DataKeys:
 
     def __init__(self, said: str) -> None:
         """Raises ValueError where the secret is not as `DATA_KEY` says."""
-        self._keys: Mapping[int, AESGCM] = {version: AESGCM(key) for version, key in _parsed(said).items()}
+        self._keys: dict[int, AESGCM] = {}
+        self.learn(said)
+        self.newest = max(self._keys)
+        """The version that is written with."""
+
+    def learn(self, said: str) -> None:
+        """Read with these versions, too. Raises ValueError."""
+        self._keys.update({version: AESGCM(key) for version, key in _parsed(said).items()})
+
+    def promote(self) -> None:
+        """Write with the newest version from now on."""
         self.newest = max(self._keys)
 
     def seal(self, value: bytes, about: bytes) -> bytes:
@@ -110,6 +119,11 @@ def next_key(said: str) -> str:
     keys = _parsed(said) if said.strip() else {}
     keys[max(keys, default=0) + 1] = os.urandom(_KEY)
     return " ".join(f"{version}:{b64encode(key).decode()}" for version, key in sorted(keys.items()))
+
+
+def made_key(secret: bytes) -> str:
+    """A secret of data keys that follows from the app's own secret: for development."""
+    return f"1:{b64encode(Seal(secret, 'data key')._key).decode()}"
 
 
 def _parsed(said: str) -> dict[int, bytes]:

@@ -45,6 +45,11 @@ class Store:
         """The types of rows that it keeps."""
         return tuple(spec.row for spec in self._specs.values())
 
+    @property
+    def seals(self) -> bool:
+        """Whether any of its tables has encrypted columns, so that it needs `home.keys`."""
+        return any(column.sealed for spec in self._specs.values() for column in spec.columns)
+
     async def open(self) -> None:
         """Connect. Raises StartError, with the remedy, where the place cannot be used."""
         await self.home.engine.open()
