@@ -23,6 +23,8 @@ COOL_DOWN: Final = 10.0
 """Seconds between two fetches: tokens that name unknown keys must not make us flood the issuer."""
 FRESH: Final = 600.0
 """Seconds after which the keys are asked for again, so that one that was withdrawn is not believed for ever."""
+_PATIENCE: Final = 5.0
+"""Seconds for the metadata and the keys together: whoever comes first waits for them."""
 _LIMIT: Final = 256 * 1024
 """Bytes of a key set; real ones have less than 10 KiB."""
 _RSA_BITS: Final = 2048
@@ -88,11 +90,8 @@ class Keys:
     async def _refresh(self) -> None:
         issuer = self._issuer
         try:
-            if issuer.jwks_file:
-                body = await asyncio.to_thread(Path(issuer.jwks_file).read_bytes)
-            else:
-                self._address = self._address or await discover(issuer.url, self._fetch)
-                body = await self._fetch(self._address)
+            async with asyncio.timeout(_PATIENCE):
+                body = await self._body()
             keys = _parse(body, issuer)
             if keys.keys() != self._keys.keys() or any(keys[kid] != key for kid, key in self._keys.items()):
                 self._keys = keys
@@ -103,6 +102,12 @@ class Keys:
             log.warning("the keys of %s could not be fetched, %s: %r", issuer.url, kept, error)
         finally:
             self._flight = None
+
+    async def _body(self) -> bytes:
+        if self._issuer.jwks_file:
+            return await asyncio.to_thread(Path(self._issuer.jwks_file).read_bytes)
+        self._address = self._address or await discover(self._issuer.url, self._fetch)
+        return await self._fetch(self._address)
 
 
 def _at_start(issuer: Issuer) -> dict[str, Key]:

@@ -34,7 +34,7 @@ class Tokens:
         ttl: float = 3600,
         kind: Literal["user", "service", "agent"] = "user",
     ) -> str:
-        """A token that names `subject` for `ttl` seconds. It cannot be taken back before: keep the time short."""
+        """A token that names `subject` for `ttl` seconds, unless a verifier is told before that it is denied."""
         if not subject or isinstance(scopes, str) or isinstance(roles, str):
             raise ValueError('tokens.issue("acc_1", scopes=["orders:write"]): a subject, and sequences of names')
         now = int(self._clock.now().timestamp())
