@@ -42,3 +42,30 @@ def test_a_command_with_a_rate_is_no_warning(program):
     program.edit("orders/contract.py", "import Event, ", "import Rate, anyone, Event, ")
 
     assert program.found() == []
+
+
+def test_a_budget_that_nothing_is_taken_from_is_a_warning(program):
+    program.edit(
+        "catalog/contract.py", "raises=[UnknownProduct])", 'raises=[UnknownProduct], rate=Rate("5 EUR/month"))'
+    )
+    program.edit("catalog/contract.py", "import Message, ", "import Rate, Message, ")
+
+    finding = program.finding()
+
+    assert (finding.rule, severity(finding)) == ("unspent-budget", "warning")
+    assert finding.where == program.at("catalog/contract.py", "async def product(")
+
+
+def test_a_budget_with_a_price_or_a_service_that_spends_is_no_warning(program):
+    program.edit(
+        "catalog/contract.py",
+        "raises=[UnknownProduct])",
+        'raises=[UnknownProduct], rate=[Rate("5 EUR/month", cost="0.01 EUR"), Rate("1MB/day"), Rate("9 looks/day")])',
+    )
+    program.edit("catalog/contract.py", "import Message, ", "import Rate, Message, ")
+    program.edit("catalog/service.py", "import Money\n", "import Money, current\n")
+    program.edit(
+        "catalog/service.py", "        row = await", '        current().spend(1, "looks")\n        row = await'
+    )
+
+    assert program.found() == []

@@ -12,7 +12,7 @@ from enfilade.config import Config
 from enfilade.errors import Finding
 from enfilade.govern.boundaries import boundaries
 from enfilade.govern.commits import second_commits
-from enfilade.govern.guards import forgotten_owner, forgotten_rate
+from enfilade.govern.guards import forgotten_owner, forgotten_rate, unspent_budget
 from enfilade.govern.problems import undeclared
 from enfilade.govern.program import Service, service_of
 from enfilade.govern.rows import row_fields
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 Severity: TypeAlias = Literal["error", "warning"]
 
-WARNINGS: Final = frozenset(("forgotten-owner", "forgotten-rate", "exemption"))
+WARNINGS: Final = frozenset(("forgotten-owner", "forgotten-rate", "unspent-budget", "exemption"))
 """Rules that may be wrong about what was meant; all others are errors."""
 _RULES: Final[tuple[Callable[[Service], Iterable[Finding]], ...]] = (
     undeclared, row_fields, foreign, loose_writes, written_in_queries, second_commits, forgotten_owner, forgotten_rate,
+    unspent_budget,
 )  # fmt: skip
 
 
@@ -69,10 +70,11 @@ def check(app: App, config: Config | None = None) -> Report:
 
 def _everything(app: App, config: Config, read: Read, sources: Sources) -> Iterator[Finding]:
     yield from read.findings
-    yield from boundaries(read.contracts.values(), sources)
+    own = {name: one for name, one in read.contracts.items() if not one.type.__module__.startswith("enfilade.")}
+    yield from boundaries(own.values(), sources)
     yield from injection(app, read, config)
     for name, build in read.builds.items():
-        if isinstance(build, type):
+        if isinstance(build, type) and name in own:  # what the platform brings is not the app's to mend
             yield from implementation(read.contracts[name], build)
             service = service_of(read.contracts[name], build, sources)
             for rule in _RULES:

@@ -12,8 +12,9 @@ from enfilade.call import current
 from enfilade.contract.marks import has_mark
 from enfilade.contract.need import AllOf, AnyOf, Anyone, Need, Scope, SignedIn
 from enfilade.errors import Finding
+from enfilade.govern.infer import Types
 from enfilade.govern.program import Function, Service
-from enfilade.govern.reach import reached
+from enfilade.govern.reach import operation_of, reached
 from enfilade.store import Table
 
 
@@ -34,6 +35,27 @@ def forgotten_rate(service: Service) -> Iterator[Finding]:
             what = f"{operation.id} changes something, anyone may call it, and as often as he likes."
             remedy = 'Say rate=Rate("20/minute", per="address").'
             yield Finding(operation.where, what, remedy, "forgotten-rate")
+
+
+def unspent_budget(service: Service) -> Iterator[Finding]:
+    """A budget that nothing is ever taken from."""
+    for operation, method in service.operations:
+        units = [
+            rate.quota().unit for rate in operation.rates
+            if rate.taken() == 1 and rate.quota().unit not in ("calls", "bytes")
+        ]  # fmt: skip
+        if units and not any(_may_spend(types, call) for types, call, _ in reached(service, method, lambda _: True)):
+            what = f"{operation.id} has a budget of {units[0]}, and nothing in it says what it took."
+            how = (
+                f"current().spend(price) in {units[0]}" if units[0].isupper() else f'current().spend(..., "{units[0]}")'
+            )
+            remedy = f"Say {how}, or what each call costs: Rate(..., cost=...)."
+            yield Finding(operation.where, what, remedy, "unspent-budget")
+
+
+def _may_spend(types: Types, call: ast.Call) -> bool:
+    """Whether a call spends, or calls another service that may."""
+    return (isinstance(call.func, ast.Attribute) and call.func.attr == "spend") or operation_of(types, call) is not None
 
 
 def _knows_only_that(need: Need) -> bool:
