@@ -25,7 +25,7 @@ from enfilade.topic import Topic
 
 _WRITES = {Table: ("add", "put", "delete", "lock"), Topic: ("publish",), Database: ("run",)}
 _FOREIGN: dict[type, tuple[tuple[str, ...], str]] = {
-    Http: (("fetch", "request"), "HTTP is awaited"),
+    Http: (("fetch", "request", "read"), "HTTP is awaited"),
     Clock: (("sleep",), "a sleep is awaited"),
     Passwords: (("hash", "verify"), "a password is hashed"),
     Blobs: (("put", "open", "drop"), "a file is awaited"),
