@@ -6,8 +6,10 @@ import click
 
 from enfilade.cli.audit import audit
 from enfilade.cli.check import check
+from enfilade.cli.clients import clients
 from enfilade.cli.dead_letters import dead_letters
 from enfilade.cli.export import export
+from enfilade.cli.keys import keys
 from enfilade.cli.migrate import migrate
 from enfilade.cli.new import new
 from enfilade.cli.routes import routes
@@ -15,6 +17,7 @@ from enfilade.cli.run import run
 from enfilade.cli.secrets import secrets
 from enfilade.cli.token import token
 from enfilade.cli.trace import trace
+from enfilade.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,5 +30,7 @@ def main() -> None:
     """
 
 
-for command in (new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit):
+for command in (
+    new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, users, clients, keys,
+):  # fmt: skip
     main.add_command(command)

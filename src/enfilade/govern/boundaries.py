@@ -70,6 +70,8 @@ def _sayable(target: str) -> bool:
     top, _, below = target.partition(".")
     if top != "enfilade":
         return top in sys.stdlib_module_names or top == "typing_extensions"
+    if below.startswith("identity.people"):
+        return True  # the role that a service of accounts plays
     part = below.partition(".")[0]
     return part in ("contract", "errors") or all(part != one.name for one in pkgutil.iter_modules(enfilade.__path__))
 

@@ -37,8 +37,7 @@ class UsersService(Users):
     clock: Clock
 
     async def authenticate(self, login: Sensitive[str], password: Sensitive[str], tenant: str = "") -> Person:
-        rows = await self.rows.find("folded = :folded", "realm = :realm", folded=_folded(login), realm=tenant)
-        row = rows[0] if rows else None
+        row = await self.find(login, tenant)
         # Where there is no such user it takes as long: nobody learns here who is one.
         if not await self.passwords.verify(row and row.password, password) or row is None:
             raise LoginRefused()
@@ -82,6 +81,11 @@ class UsersService(Users):
     async def remove(self, id: str) -> None:
         if not await self._remove(id):
             raise UnknownPerson()
+
+    async def find(self, login: str, tenant: str) -> UserRow | None:
+        """The user of this name."""
+        rows = await self.rows.find("folded = :folded", "realm = :realm", folded=_folded(login), realm=tenant)
+        return rows[0] if rows else None
 
     @atomic
     async def _add(self, row: UserRow) -> None:
