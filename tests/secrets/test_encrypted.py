@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from click.testing import CliRunner
 
 from enfilade import anyone, command, contract, query
+from enfilade.cli import main
 from enfilade.config import Config
 from enfilade.errors import StartError
 from enfilade.secrets.seal import DATA_KEY, DataKeys, next_key
@@ -91,6 +94,60 @@ async def test_a_value_of_another_tenant_is_not_read_where_it_was_put(tmp_path: 
 
     assert stored[:4] == b"\x00\x02t1"
     assert stage.running.stores["diary"].home.keys is not None
+
+
+APP = """
+from dataclasses import dataclass
+from typing import Protocol
+from enfilade import App, anyone, command, contract, query
+from enfilade.service import Encrypted, Key, Row, Table, atomic
+
+class NoteRow(Row):
+    id: Key[str]
+    text: Encrypted[str]
+
+@contract(needs=anyone)
+class Diary(Protocol):
+    @command("PUT /notes/{id}")
+    async def write(self, id: str, text: str) -> None: ...
+
+@dataclass
+class DiaryService(Diary):
+    notes: Table[NoteRow]
+    @atomic
+    async def write(self, id: str, text: str) -> None:
+        await self.notes.put(NoteRow(id=id, text=text))
+
+app = App("diaries", services=[Diary])
+app.service(Diary).by(DiaryService)
+"""
+
+
+def test_the_command_wraps_what_older_versions_wrapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "diaries.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("ENFILADE_SECRET_ENFILADE_DATA_KEY", OLD)
+    module = importlib.import_module("diaries")
+
+    async def write() -> None:
+        async with module.app.running():
+            await module.app.get(module.Diary).write("1", "a canary in the diary")
+
+    asyncio.run(write())
+
+    def run() -> tuple[int, str]:
+        done = CliRunner().invoke(main, ["secrets", "rewrap", "diaries:app"])
+        return done.exit_code, done.output
+
+    monkeypatch.setenv("ENFILADE_SECRET_ENFILADE_DATA_KEY", BOTH.split()[1])
+    lost = run()
+    monkeypatch.setenv("ENFILADE_SECRET_ENFILADE_DATA_KEY", BOTH)
+
+    assert lost[0] == 1
+    assert "no version 1" in lost[1]
+    assert run() == (0, "diary: 1 value wrapped anew\n")
+    assert run() == (0, "diary: 0 values wrapped anew\n")
 
 
 async def test_a_new_version_is_read_with_at_once_and_written_with_later(tmp_path: Path) -> None:

@@ -195,6 +195,29 @@ async def test_what_an_older_key_sealed_is_read_after_a_rotation(place: Any) -> 
     assert (await table.get("p1")).diagnosis == "canary flu"
 
 
+async def test_a_rewrap_needs_the_old_key_once_and_touches_no_value(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(*(ILL.replace(id=f"p{number}") for number in range(5)))
+    before = sorted(bytes(value)[-20:] for (value,) in await raw(store, "SELECT diagnosis FROM patient"))
+    store.home.keys = DataKeys(BOTH)
+    counts = (await store.rewrap(), await store.rewrap())
+    store.home.keys = DataKeys(BOTH.split()[1])
+
+    assert counts == (15, 0)
+    assert {row.diagnosis for row in await table.find()} == {"canary flu"}
+    assert sorted(bytes(value)[-20:] for (value,) in await raw(store, "SELECT diagnosis FROM patient")) == before
+
+
+async def test_a_rewrap_goes_through_more_than_one_batch(place: Any) -> None:
+    store, table = await patients(place)
+    async with store.unit():
+        await table.put(*(ILL.replace(id=f"p{number}", address=None, since=None) for number in range(1005)))
+    store.home.keys = DataKeys(BOTH)
+
+    assert await store.rewrap() == 1005
+
+
 async def test_nobody_searches_or_sorts_by_an_encrypted_field(place: Any) -> None:
     _, table = await patients(place)
     with pytest.raises(Misuse, match="diagnosis is encrypted"):

@@ -14,7 +14,7 @@ import click
 
 from enfilade.cli.refused import Refused, start_errors
 from enfilade.cli.table import table
-from enfilade.cli.target import app_option, config_of, load_app
+from enfilade.cli.target import app_argument, app_option, config_of, load_app
 
 if TYPE_CHECKING:
     from enfilade.secrets.age import AgeFile
@@ -122,6 +122,21 @@ def rotate(name: str | None, file: Path | None) -> None:
         kept.write(values)
 
 
+@secrets.command()
+@app_argument
+def rewrap(app: str | None) -> None:
+    """Wrap encrypted fields by the newest data key.
+
+    The values are not touched, only the small keys that they are encrypted with. Calls may go on meanwhile. When it has
+    nothing left to do, older versions can be taken out of `enfilade/data-key`.
+    """
+    import asyncio
+
+    with start_errors():
+        for service, count in asyncio.run(_rewrapped(app)).items():
+            click.echo(f"{service}: {count} value{'' if count == 1 else 's'} wrapped anew")
+
+
 @contextmanager
 def _opened(file: Path | None) -> Generator[AgeFile]:
     from enfilade.secrets import Unreadable
@@ -179,3 +194,32 @@ async def _needed(said: str) -> dict[str, str]:
         name: "there" if name not in found.absent else "absent" if optional else "missing"
         for _, name, optional in sorted(asked, key=lambda one: not one[2])
     }
+
+
+async def _rewrapped(said: str | None) -> dict[str, int]:
+    """By service, how many values were wrapped by an older data key."""
+    from enfilade.cli.stores import stores_of
+    from enfilade.clock import SystemClock
+    from enfilade.secrets import Secrets
+    from enfilade.secrets.seal import DATA_KEY, DataKeys, Unsealable
+    from enfilade.secrets.source import sources_of
+
+    app = load_app(said)
+    clock = SystemClock()
+    found = Secrets(sources_of(config_of(app).secret_sources, clock), clock)
+    try:
+        key = await found.find(DATA_KEY)
+    finally:
+        await found.aclose()
+    if key is None:
+        raise Refused(f"no source has {DATA_KEY}.", "Say in enfilade.toml where secrets are, or set its variable.")
+    counts: dict[str, int] = {}
+    async with stores_of(app) as stores:
+        for name, store in stores.items():
+            try:
+                store.home.keys = DataKeys(key)
+                if store.seals:
+                    counts[name] = await store.rewrap()
+            except (ValueError, Unsealable) as wrong:
+                raise Refused(f"{name}: {wrong}.", f"Look at the versions in {DATA_KEY}; nothing was lost.") from wrong
+    return counts

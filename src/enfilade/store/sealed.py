@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from enfilade.call import current_or_none
 from enfilade.errors import Misuse
 from enfilade.secrets.seal import DATA_KEY, DataKeys, Unsealable
+from enfilade.store.engine import Statement
 from enfilade.store.home import Home
 from enfilade.store.spec import Spec
+from enfilade.store.sql import quoted
+
+_BATCH: Final = 1000
+"""Values that are wrapped anew at a time."""
 
 
 class Sealed:
@@ -28,6 +33,7 @@ class Sealed:
         self.columns = tuple(one for one in spec.columns if one.sealed)
         self._at = tuple((at, one.name) for at, one in enumerate(spec.columns) if one.sealed)
         self._key = tuple(spec.columns.index(one) for one in spec.key)
+        self._keyed = tuple(one.name for one in spec.key)
         self._store = self.store = spec.layout.storer(home.dialect)
         self._load = self.load = spec.layout.loader(home.dialect)
         """Between a row and what the driver takes and gives."""
@@ -60,17 +66,38 @@ class Sealed:
                 f"Keep what you search for in a column of its own, such as a keyed hash."
             )
 
-    def rewrapped(self, row: Sequence[Any]) -> dict[str, bytes]:
-        """The columns of a row (its key, then the sealed ones) that an older data key wraps, wrapped by the newest."""
-        key, values = row[: len(self._key)], row[len(self._key) :]
-        changed: dict[str, bytes] = {}
-        for column, value in zip(self.columns, values, strict=True):
-            if value is not None:
-                whose, sealed = _parted(bytes(value))
-                new = self._keys.rewrap(sealed, self._about(whose, column.name, key))
+    async def rewrap(self, name: str) -> int:
+        """Wrap by the newest data key what older ones wrap in a column, of all tenants. How many values that were.
+
+        Values are read in the order of their bytes, no two of which are alike; one that a call changes meanwhile is
+        left as the call stores it.
+        """
+        home, column = self._home, quoted(name)
+        table = f"{'main.' if home.dialect.name == 'sqlite' else ''}{quoted(self._table)}"
+        keys = [quoted(one) for one in self._keyed]
+        read = (
+            f"SELECT {', '.join(keys)}, {column} FROM {table} WHERE {column} > :after ORDER BY {column} LIMIT {_BATCH}"
+        )
+        same = " AND ".join(f"{one} = :k{at}" for at, one in enumerate(keys))
+        write = f"UPDATE {table} SET {column} = :new WHERE {same} AND {column} = :old"
+        after, done = b"", 0
+        while True:
+            rows = (await home.engine.read(home.statement(read, "rows", {"after": after}))).rows
+            changes: list[Statement] = []
+            for *key, old in rows:
+                new = self._rewrapped(name, key, bytes(old))
                 if new is not None:
-                    changed[column.name] = _joined(whose, new)
-        return changed
+                    values = {"new": new, "old": bytes(old), **{f"k{at}": one for at, one in enumerate(key)}}
+                    changes.append(home.statement(write, "count", values))
+            done += sum(await home.engine.write(tuple(changes))) if changes else 0
+            if len(rows) < _BATCH:
+                return done
+            after = bytes(rows[-1][-1])
+
+    def _rewrapped(self, name: str, key: Sequence[Any], stored: bytes) -> bytes | None:
+        whose, sealed = _parted(stored)
+        new = self._keys.rewrap(sealed, self._about(whose, name, key))
+        return None if new is None else _joined(whose, new)
 
     @property
     def _keys(self) -> DataKeys:

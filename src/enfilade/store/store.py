@@ -18,6 +18,7 @@ from enfilade.store.migrate import Change, migrate
 from enfilade.store.outbox import Outbox
 from enfilade.store.records import Records
 from enfilade.store.row import Row
+from enfilade.store.sealed import Sealed
 from enfilade.store.spec import Spec, spec_of
 from enfilade.store.sqlite import SqliteEngine
 from enfilade.store.table import Table
@@ -49,6 +50,11 @@ class Store:
     def seals(self) -> bool:
         """Whether any of its tables has encrypted columns, so that it needs `home.keys`."""
         return any(column.sealed for spec in self._specs.values() for column in spec.columns)
+
+    async def rewrap(self) -> int:
+        """Wrap all encrypted values by the newest data key of `home.keys`; how many were not so yet."""
+        tables = [Sealed(self.home, spec) for spec in self._specs.values()]
+        return sum([await table.rewrap(column.name) for table in tables for column in table.columns])
 
     async def open(self) -> None:
         """Connect. Raises StartError, with the remedy, where the place cannot be used."""
