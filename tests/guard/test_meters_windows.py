@@ -148,6 +148,27 @@ async def test_two_processes_share_a_quota(bench: Any, opened: Open) -> None:
     assert passed.count(True) + rest == 50
 
 
+async def test_two_processes_share_a_quota_on_postgresql(bench: Any, postgres_url: str) -> None:
+    counters: list[Counter] = []
+    for _ in range(2):
+        clock = VirtualClock()
+        store = open_store(postgres_url, "meters", clock=clock, recorder=Recorder(clock), secret=bytes(32))
+        await store.open()
+        await store.migrate(apply=True)
+        counters.append(Counter(bench, store, Rate("50/day")))
+
+    passed = await asyncio.gather(*(each.passes() for _ in range(60) for each in counters))
+    for each in counters:
+        await each.meters.flush(all=True)
+    await bench.clock.advance(1)
+    rest = [await counters[0].passes() for _ in range(60)]
+    for each in counters:
+        assert each.store is not None
+        await each.store.close()
+
+    assert passed.count(True) + rest.count(True) == 50
+
+
 async def test_a_slice_that_rests_is_given_back(bench: Any, opened: Open) -> None:
     one, other = Counter(bench, await opened(), Rate("50/day")), Counter(bench, await opened(), Rate("50/day"))
     await one()
