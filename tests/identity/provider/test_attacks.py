@@ -33,6 +33,8 @@ async def test_a_code_used_twice_ends_all_that_came_of_it(world: Any) -> None:
     assert second.status_code == refresh.status_code == 400
     assert second.json()["error"] == refresh.json()["error"] == "invalid_grant"
     assert known.json() == {"active": False}
+    headers = {"authorization": f"Bearer {first['access_token']}"}
+    assert (await http.get("/me", headers=headers)).status_code == 401
 
 
 async def test_a_refresh_token_used_twice_ends_all_that_came_of_it(world: Any) -> None:
@@ -333,5 +335,8 @@ async def test_a_token_is_revoked_by_its_client_only(world: Any) -> None:
     for one in (token["access_token"], token["refresh_token"], "unknown"):
         assert (await http.post("/revoke", data={"token": one}, auth=(other.id, others))).status_code == 200
     assert await active()
+    headers = {"authorization": f"Bearer {token['access_token']}"}
+    assert (await http.get("/me", headers=headers)).status_code == 200
     assert (await http.post("/revoke", data={"token": token["access_token"]}, auth=(client.id, secret))).is_success
     assert not await active()
+    assert (await http.get("/me", headers=headers)).status_code == 401

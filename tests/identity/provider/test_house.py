@@ -370,3 +370,18 @@ async def test_a_flood_from_one_address_leaves_room_for_the_others_and_stays_sma
     assert refused == 10_000 - hashed
     assert len(list(throttle.names())) <= 100
     assert time.perf_counter() - began < 5
+
+
+async def test_the_audit_names_who_signed_in_and_which_client_asked(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, secret = await world.client()
+
+    with caplog.at_level("INFO", "enfilade.audit"):
+        token = await world.exchanged(client, secret)
+
+    lines = [json.loads(one.message) for one in caplog.records if one.name == "enfilade.audit"]
+    by = {one["operation"]: one.get("who") for one in lines}
+    assert by["provider.sign_in"] == by["provider.decide"] == "acc_ann"
+    assert by["provider.token"] == client.id
+    assert not any(one in caplog.text for one in (secret, token["access_token"], token["refresh_token"], "password"))

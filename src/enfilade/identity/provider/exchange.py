@@ -33,7 +33,7 @@ class Known:
     async def claims(self, token: str) -> Claims | None:
         """What a token says; None where it is none of ours, expired or revoked."""
         claims = await self._mint.read(token)
-        if claims is None or (claims.granted and not await self._granted.holds(claims.granted)):
+        if claims is None or (claims.sid and not await self._granted.holds(claims.sid)):
             return None
         return None if await self._spent.get(spent_token(claims.jti)) is not None else claims
 
@@ -65,7 +65,7 @@ class Exchange:
         about = About(
             subject=subject.sub, client=client.id, scope=scope, audience=asked, tenant=subject.tenant,
             kind=subject.kind, roles=subject.roles, at=subject.auth_time, assurance=subject.acr,
-            granted=subject.granted, act=chain(await self._actor(request, client), subject.act), ends=subject.exp,
+            granted=subject.sid, act=chain(await self._actor(request, client), subject.act), ends=subject.exp,
         )  # fmt: skip
         if depth(about.act) > _DEEPEST:
             raise refused("invalid_request", "Too many act for one another.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from enfilade.call import current
+from enfilade.call import Principal, current
 from enfilade.clock import Clock
 from enfilade.contract.codec import codec
 from enfilade.identity.people import LoginRefused, People, Person, UnknownPerson
@@ -170,6 +170,7 @@ class Front:
         login = await self.login(browser)
         if login is None:
             return Answer(step=self._sign_in(goal, asked, browser))
+        self._seen(asked, login)
         return Answer(step=await self._allow(asked, login) if allow else await self._denied(asked))
 
     # -- what is asked
@@ -242,6 +243,7 @@ class Front:
         person: Person | None = None,
     ) -> Step:
         """Ask for consent where it is needed, or go on; `before` is the cookie before a login that is new."""
+        self._seen(asked, login)
         if not await self._consents(asked, login):
             return await self._allow(asked, login, before)
         if "none" in asked.prompt:
@@ -296,6 +298,13 @@ class Front:
             raise _Error("access_denied")
         await self._granted.deny(asked.device)
         return Done(what="denied")
+
+    def _seen(self, asked: _Asked, login: LoginRow) -> None:
+        """Let the audit name who it is."""
+        current().caller = Principal(
+            subject=login.subject, tenant=login.realm, issuer=self._settings.issuer, client=asked.client.id,
+            authenticated=login.at.timestamp(), assurance=login.assurance,
+        )  # fmt: skip
 
     def _sign_in(self, goal: Goal, asked: _Asked, browser: str) -> SignIn:
         hint = asked.request.login_hint[:_LONGEST] if asked.request is not None else ""

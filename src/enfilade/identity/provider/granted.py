@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,8 +48,10 @@ class Allowed:
 class Granted:
     """Keeps them."""
 
-    def __init__(self, tables: Tables, settings: ProviderSettings, clock: Clock) -> None:
+    def __init__(self, tables: Tables, settings: ProviderSettings, clock: Clock, ended: Callable[[str], None]) -> None:
+        """`ended` is told of each sign-in that ends before its time."""
         self._tables = tables
+        self._told = ended
         self._settings = settings
         self._clock = clock
 
@@ -125,7 +128,7 @@ class Granted:
         if granted is None or granted.revoked:
             return None
         if not first:
-            await tables.granted.put(granted.replace(revoked=True))
+            await self._end(granted)
             return None
         return await self._next(granted) if refreshable else ""
 
@@ -144,7 +147,7 @@ class Granted:
         """End a sign-in."""
         row = await self._tables.granted.get(id, lock=True)
         if row is not None and not row.revoked:
-            await self._tables.granted.put(row.replace(revoked=True))
+            await self._end(row)
 
     @atomic
     async def log_out(self, login: str) -> None:
@@ -152,7 +155,11 @@ class Granted:
         await self._tables.logins.delete(login)
         for row in await self._tables.granted.find("login = :login", login=login):
             if "offline_access" not in row.scope.split() and not row.revoked:
-                await self._tables.granted.put(row.replace(revoked=True))
+                await self._end(row)
+
+    async def _end(self, granted: GrantedRow) -> None:
+        await self._tables.granted.put(granted.replace(revoked=True))
+        self._told(granted.id)
 
     async def _next(self, granted: GrantedRow) -> str:
         token = secret_of(self._clock)

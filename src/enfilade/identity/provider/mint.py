@@ -59,7 +59,7 @@ class Claims(msgspec.Struct):
     roles: tuple[str, ...] = ()
     auth_time: int = 0
     acr: str = ""
-    granted: str = ""
+    sid: str = ""
     act: Act | None = None
     may_act: Act | None = None
 
@@ -96,7 +96,7 @@ class Mint:
             "roles": list(about.roles),
             "auth_time": about.at,
             "acr": about.assurance,
-            "granted": about.granted,
+            "sid": about.granted,
             "act": _said(about.act),
         }
         return await self._signed("at+jwt", claims), until - now
@@ -115,6 +115,7 @@ class Mint:
             "acr": about.assurance,
             "nonce": nonce,
             "tenant": about.tenant,
+            "sid": about.granted,
             "at_hash": _half(access, signer.algorithm),
         }
         return await self._signed("JWT", claims)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
+from enfilade.call import Principal, current
 from enfilade.clock import Clock
 from enfilade.contract.marks import Sensitive
 from enfilade.identity.people import People, UnknownPerson
@@ -52,6 +53,8 @@ from enfilade.identity.provider.rows import (
 )
 from enfilade.identity.provider.seal import Host
 from enfilade.identity.provider.settings import ProviderSettings
+from enfilade.identity.revoked import Revoked
+from enfilade.identity.verify import Verifier
 from enfilade.store import Table, Taken, atomic
 from enfilade.topic import every
 
@@ -68,6 +71,7 @@ class ProviderService(Provider):
     itself: Provider
     settings: ProviderSettings
     host: Host
+    verifier: Verifier
     clock: Clock
     key_rows: Table[KeyRow]
     client_rows: Table[ClientRow]
@@ -85,7 +89,7 @@ class ProviderService(Provider):
         tables = Tables(self.logins, self.consents, self.granted_rows, self.codes, self.refreshes, self.devices)
         self._ring = Ring(self.key_rows, settings, host.seal, clock)
         self._clients = Clients(self.client_rows, self.invites, settings, clock)
-        self._granted = Granted(tables, settings, clock)
+        self._granted = Granted(tables, settings, clock, lambda one: self._deny("sid", one))
         self._mint = Mint(self._ring, settings, clock)
         self._known = Known(self._mint, self._granted, self.spent)
         self._devices = Devices(self.devices, self._granted, settings, host, clock)
@@ -183,6 +187,7 @@ class ProviderService(Provider):
         if claims is not None:
             if claims.client_id == proven.id:
                 await self.itself.spend(spent_token(claims.jti), int(self.settings.seconds("access")))
+                self._deny("jti", claims.jti)
             return
         found = await self._granted.refresh(token)
         if found is not None and found[1].client == proven.id:
@@ -246,7 +251,16 @@ class ProviderService(Provider):
         proof = await self._clients.proven(said)
         if proof.spends and not await self.itself.spend(proof.spends, proof.seconds):
             raise BadClient()
-        return proof.client
+        client = proof.client
+        current().caller = Principal(
+            subject=client.id, kind=client.kind, tenant=client.realm, issuer=self.settings.issuer, client=client.id
+        )  # so that the audit names it
+        return client
+
+    def _deny(self, by: Literal["jti", "sid"], value: str) -> None:
+        """Believe tokens no longer, at once in this process; elsewhere they expire soon."""
+        until = self.clock.now().timestamp() + self.settings.seconds("access")
+        self.verifier.deny(Revoked(issuer=self.settings.issuer, by=by, value=value, until=until))
 
     def _may_know(self, client: ClientRow, claims: Claims) -> bool:
         """Whose a token is, and whom it is for, may know what it says; of another tenant nobody."""
