@@ -100,6 +100,31 @@ async def test_a_status_that_is_no_success_is_told(upstream: Upstream, client: A
     assert (await http.request("GET", upstream.url)).status == 404
 
 
+async def test_what_goes_wrong_is_told_without_the_secrets_in_its_address(upstream: Upstream, client: Any) -> None:
+    http = client(Reach.to(upstream.url))
+    url = f"{upstream.url}/T0/B0/hush?key=hush"
+
+    for answer in (b"404 No", b"500 Oh", b"200 OK\r\ncontent-length: x", b"200 OK"):
+        upstream.answer = b"HTTP/1.1 " + answer + b"\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{"
+        with pytest.raises((Answered, Unavailable)) as caught:
+            await http.fetch("GET", url, answer=Rates)
+        assert "hush" not in str(caught.value)
+        assert "127.0.0.1" in str(caught.value)
+    with pytest.raises(Blocked) as blocked:
+        await http.read("http://10.0.0.1/hush?key=hush")
+    assert "hush" not in str(blocked.value)
+
+
+async def test_cookies_of_an_answer_are_not_sent_with_the_next_request(upstream: Upstream, client: Any) -> None:
+    http = client(Reach.to(upstream.url))
+    upstream.answer = b"HTTP/1.1 200 OK\r\nset-cookie: session=ann; path=/\r\ncontent-length: 2\r\n\r\n{}"
+
+    await http.read(upstream.url)
+    await http.read(upstream.url)
+
+    assert "cookie" not in upstream.heads[1].lower()
+
+
 async def test_the_environment_puts_no_proxy_between(upstream: Upstream, client: Any, monkeypatch: Any) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, TypeVar
 
 import httpx2
@@ -37,7 +38,7 @@ class Answered(Exception):
     """The other side answered with a status that is no success; `status` and `content` say how."""
 
     def __init__(self, status: int, content: bytes, url: str) -> None:
-        super().__init__(f"{url} answered {status}")
+        super().__init__(f"{_host(url)} answered {status}")
         self.status = status
         self.content = content
 
@@ -65,8 +66,9 @@ class Http:
         self._recorder = recorder
         self._reach = reach or Reach()
         self._client = httpx2.AsyncClient(
-            transport=transport or Pinned(self._reach), follow_redirects=False, trust_env=False, timeout=PATIENCE
-        )
+            transport=transport or Pinned(self._reach), follow_redirects=False, trust_env=False, timeout=PATIENCE,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # or one caller's would go out with the next
+        )  # fmt: skip
 
     async def fetch(
         self,
@@ -91,7 +93,7 @@ class Http:
         try:
             return codec(answer, unknown="ignore").decode(got.content)
         except (Invalid, Malformed) as wrong:  # theirs, not our caller's
-            raise Unavailable(f"{url} answered with something that is no {answer.__name__}: {wrong}") from wrong
+            raise Unavailable(f"{_host(url)} answered with what is no {answer.__name__}: {wrong}") from wrong
 
     async def read(self, url: str) -> bytes:
         """The body behind an address. Raises Answered for anything but a 200, Blocked, and Unavailable."""
@@ -109,12 +111,13 @@ class Http:
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         """One request and its answer, whatever the status below 500."""
-        refuse_in_unit(f"{method} {url}")
         where = self._where(url)
+        asked = f"{method} {where.host}"
+        refuse_in_unit(asked)
         call = current_or_none()
         patience = PATIENCE if call is None else min(PATIENCE, call.remaining)
         if patience <= 0:
-            raise DeadlineExceeded(f"no time is left for {method} {url}")
+            raise DeadlineExceeded(f"no time is left for {asked}")
         with self._recorder.span(f"{method} {where.host}", kind="client", method=method, host=where.host) as span:
             try:
                 async with (
@@ -129,12 +132,12 @@ class Http:
                 ):
                     read = await _bounded(response)
             except (TimeoutError, httpx2.TimeoutException) as late:
-                raise DeadlineExceeded(f"{method} {url} did not answer within {patience:.1f} s") from late
+                raise DeadlineExceeded(f"{asked} did not answer within {patience:.1f} s") from late
             except httpx2.RequestError as failed:
-                raise Unavailable(f"{method} {url} failed: {failed or type(failed).__name__}") from failed
+                raise Unavailable(f"{asked} failed: {failed or type(failed).__name__}") from failed
             span.set("status", response.status_code)
         if response.status_code >= 500:
-            raise Unavailable(f"{method} {url} answered {response.status_code}")
+            raise Unavailable(f"{asked} answered {response.status_code}")
         return HttpAnswer(response.status_code, dict(response.headers), read)
 
     def _where(self, url: str) -> httpx2.URL:
@@ -149,12 +152,19 @@ class Http:
         await self._client.aclose()
 
 
+def _host(url: str) -> str:
+    """What is told of an address: the rest of it may be somebody's secret."""
+    return httpx2.URL(url).host
+
+
 async def _bounded(response: httpx2.Response) -> bytes:
     pieces: list[bytes] = []
     size = 0
     async for piece in response.aiter_bytes():
         size += len(piece)
         if size > BIGGEST:
-            raise Unavailable(f"{response.url} answered with more than {BIGGEST} bytes; stream it, or ask for less")
+            raise Unavailable(
+                f"{response.url.host} answered with more than {BIGGEST} bytes: ask for less"
+            )
         pieces.append(piece)
     return b"".join(pieces)

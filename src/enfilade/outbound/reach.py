@@ -79,7 +79,7 @@ def _entry(address: str) -> str:
         url = httpx2.URL(address)
         Reach().check(url)
     except (httpx2.InvalidURL, Blocked) as wrong:
-        raise ValueError(f"{address!r} cannot be asked: {wrong}") from wrong
+        raise ValueError(f"{address.rpartition('@')[2]!r} cannot be asked: {wrong}") from wrong
     host = f"[{bare(url.host)}]" if ":" in url.host else url.host
     return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
