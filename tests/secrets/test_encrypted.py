@@ -7,7 +7,7 @@ import importlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from click.testing import CliRunner
@@ -98,7 +98,7 @@ async def test_a_value_of_another_tenant_is_not_read_where_it_was_put(tmp_path: 
 
 APP = """
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from enfilade import App, anyone, command, contract, query
 from enfilade.service import Encrypted, Key, Row, Table, atomic
 
@@ -123,7 +123,7 @@ app.service(Diary).by(DiaryService)
 """
 
 
-def test_the_command_wraps_what_older_versions_wrapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_wraps_what_older_versions_wrapped(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "diaries.py").write_text(APP)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -50,7 +50,7 @@ def _words(match: re.Match[str]) -> str:
 class _Check:
     def __init__(self, names: Names, unknown: Unknown, *, quiet: bool = False) -> None:
         self.names: Names = names
-        self.unknown = unknown
+        self.unknown: Unknown = unknown
         self.quiet = quiet
         """Within what is Sensitive: names that the contract does not know are not told."""
 

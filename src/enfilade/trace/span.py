@@ -127,4 +127,4 @@ class phase:  # noqa: N801  (reads as a statement: `with phase("tax"):`)
         span = self._span
         if self._call is not None and span is not None and len(span.phases) < PHASES:
             now = self._call.clock.monotonic()
-            span.phases += (Phase(self._name, self._began - span.clock, now - self._began),)
+            span.phases += (Phase(hide(self._name), self._began - span.clock, now - self._began),)
