@@ -116,6 +116,24 @@ async def test_an_app_is_served_inside_a_block_and_not_after_it(project):
         await asyncio.to_thread(httpx2.get, f"{url}/healthz")
 
 
+async def test_what_is_mounted_is_served_beside_it(project):
+    async def old(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        said = f"{scope['root_path']} {scope['path']} {(await receive())['body'].decode()}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": said})
+
+    app = load_app(None)
+    app.mount("/old", old)
+    async with serving(app, port=0) as url, httpx2.AsyncClient() as http:
+        mounted = await http.post(f"{url}/old/tea", content=b"hot")
+        ours = await http.get(f"{url}/healthz")
+
+    assert (mounted.text, mounted.headers["transfer-encoding"]) == ("/old /old/tea hot", "chunked")
+    assert ours.json() == {"status": "live"}
+
+
 async def test_a_taken_port_is_refused_before_the_app_starts(project):
     app = load_app(None)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Refused, match="is taken"):

@@ -8,10 +8,13 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
 from httptools import HttpResponseParser
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.http1 import Connection, Door, Limits, Proxies
@@ -585,6 +588,84 @@ async def test_http_1_0_is_answered_and_the_connection_closed(house) -> None:
     assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert b"transfer-encoding" not in streamed
     assert streamed.endswith(b"\r\n\r\ntickticktick")
+
+
+SENT = (
+    get(b"/a", b"x: 1\r\nx: 2\r\n")
+    + post(b"/b?c=1", b"content-length: 3\r\n", b"tea")
+    + post(b"/c", CHUNKED, b"2;x=1\r\nte\r\n1\r\na\r\n0\r\nx: 1\r\n\r\n")
+    + post(b"/d", b"connection: upgrade\r\nupgrade: h2c\r\ncontent-length: 3\r\n", b"tea")
+    + b"\r\n"
+    + get(b"http://b/e")
+    + get(b"/f", b"connection: close\r\n")
+    + get(b"/never")
+)
+
+
+class Wireless(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+@given(cuts=st.lists(st.integers(0, len(SENT)), max_size=40))
+def test_it_is_all_the_same_how_the_bytes_are_cut(cuts: list[int]) -> None:
+    async def serve() -> None:
+        echo, transport = Echo(), Wireless()
+        connection = Connection(Door(served=[echo]))
+        connection.connection_made(transport)
+        for start, end in pairwise(sorted({0, len(SENT), *cuts})):
+            connection.data_received(SENT[start:end])
+            await asyncio.sleep(0)
+        while not transport.closed:  # noqa: ASYNC110  (what is waited for is what is done next)
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+
+        assert echo.asked == ["GET /a", "POST /b", "POST /c", "POST /d", "GET /e", "GET /f"]
+        assert transport.written.count(b"HTTP/1.1 200 OK") == 6
+        assert transport.written.count(b'"body": "tea"') == 3
+        assert transport.written.count(b"connection: close\r\n") == 1
+
+    asyncio.run(serve())
+
+
+@given(sent=st.lists(st.sampled_from([SENT[at : at + 7] for at in range(0, len(SENT), 7)]) | st.binary(max_size=9)))
+def test_whatever_comes_is_answered_or_refused_and_never_a_bug(sent: list[bytes]) -> None:
+    async def serve() -> None:
+        echo, transport = Echo(), Wireless()
+        connection = Connection(Door(served=[echo]))
+        connection.connection_made(transport)
+        for one in (b"POST / HTTP/1.1\r\nhost: a\r\n", *sent):
+            connection.data_received(one)
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        await asyncio.sleep(0.0)
+
+        statuses = set(re.findall(rb"HTTP/1.1 (\d+)", transport.written))
+        assert statuses <= {b"100", b"200", b"400", b"431"}, transport.written
+
+    asyncio.run(serve())
 
 
 # -- answers

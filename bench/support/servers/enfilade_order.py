@@ -5,6 +5,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Annotated, Protocol, final
 
+import uvicorn
+
 from enfilade import App, Body, Message, Meta, Rate, Scope, command, contract
 from enfilade.cli.serve import run_until_stopped, serving, signals
 from enfilade.config import Config, TraceConfig
@@ -92,4 +94,7 @@ async def serve() -> None:
             await stop.wait()
 
 
-run_until_stopped(serve())
+if os.environ.get("BENCH_DRIVER") == "asgi":
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, loop="uvloop", http="httptools")
+else:
+    run_until_stopped(serve())
