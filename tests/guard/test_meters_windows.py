@@ -15,12 +15,16 @@ from enfilade.clock import VirtualClock
 from enfilade.contract.limit import Rate
 from enfilade.contract.money import Money
 from enfilade.contract.plan import Allowance
-from enfilade.errors import Misuse, TooManyRequests, Unavailable
+from enfilade.errors import DeadlineExceeded, Misuse, Overloaded, Problem, TooManyRequests, Unavailable
 from enfilade.guard import Meters
 from enfilade.store import Store, open_store
 from enfilade.trace.recorder import Recorder
 
 Open = Callable[[], Awaitable[Store]]
+
+
+class SoldOut(Problem, status=409):
+    """There is none left."""
 
 
 @pytest.fixture
@@ -223,17 +227,50 @@ async def test_what_was_not_spent_is_given_back_and_what_was_spent_beyond_is_tak
     assert not await counter.passes()
 
 
-async def test_a_call_that_failed_takes_what_it_said_and_nothing_else(bench: Any, opened: Open) -> None:
+@pytest.mark.parametrize(
+    ("error", "taken"),
+    [
+        (SoldOut(), 0),
+        (Overloaded("no room"), 0),
+        (Unavailable("it may have run"), 500),
+        (DeadlineExceeded("late"), 500),
+        (ValueError("a bug"), 500),
+        (asyncio.CancelledError(), 500),
+    ],
+)
+async def test_a_call_that_was_refused_takes_nothing_and_one_that_may_have_run_what_was_set_aside(
+    bench: Any, opened: Open, error: BaseException, taken: int
+) -> None:
     counter = Counter(bench, await opened(), Rate("10000 tokens/month", cost=500))
-    counter.fails = Unavailable("the model is away")
-    with pytest.raises(Unavailable):
+    counter.fails = error
+    with pytest.raises(type(error)):
         await counter()
     counter.spends = [(70, "tokens")]
-    with pytest.raises(Unavailable):
+    with pytest.raises(type(error)):
         await counter()
     counter.spends, counter.fails = [], None
 
-    assert await counter.left() == 10000 - 70 - 500
+    assert await counter.left() == 10000 - taken - 70 - 500
+
+
+async def test_who_leaves_a_stream_has_taken_what_was_set_aside(bench: Any, opened: Open) -> None:
+    store, meters = await opened(), Meters(bench.clock)
+    operation = bench.operation("watch", rates=(Rate("1000 tokens/day", cost=400),))
+    handler = meters.station(operation, bench.streaming(1, 2, 3))
+    told: list[str] = []
+    for read in (1, 3):
+        call = bench.call(operation, caller="ann")
+        call.home = store
+        items = await handler(call)
+        fields: dict[str, str] = call.reply_fields
+        told.append(fields["RateLimit"])
+        for _ in range(read):
+            await anext(items)
+        await items.aclose()
+
+    assert told == ['"caller";r=600;t=86400', '"caller";r=200;t=86400']
+    with pytest.raises(TooManyRequests):
+        await handler(call)
 
 
 async def test_a_budget_of_money_refuses_what_it_cannot_pay(bench: Any, opened: Open) -> None:

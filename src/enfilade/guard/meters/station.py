@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from enfilade.call import Call, Handler, when_done
 from enfilade.clock import Clock
 from enfilade.contract.operation import Operation
-from enfilade.errors import TooManyRequests
+from enfilade.errors import Overloaded, Problem, TooManyRequests
 from enfilade.guard.meters.allowed import Allowed
 from enfilade.guard.meters.bucket import Buckets, Key
 from enfilade.guard.meters.meter import Meter, meters_of
@@ -51,18 +51,18 @@ class Meters:
             tab = call.tab = Tab()
             for meter in meters:
                 await self._set_aside(tab, meter, call)
+
+            def done(error: BaseException | None) -> None:
+                tab.close(done=not (isinstance(error, (Problem, Overloaded)) or _replayed(call)))
+                tab.tell(call)
+
             if streams:
                 tab.tell(call)  # its head goes out before its end is known
             try:
                 reply = await handler(call)
-            except BaseException:
-                tab.close(done=False)
-                tab.tell(call)
+            except BaseException as error:
+                done(error)
                 raise
-
-            def done(error: BaseException | None) -> None:
-                tab.close(done=error is None and not _replayed(call))
-                tab.tell(call)
 
             return when_done(operation, reply, done)
 

@@ -61,7 +61,10 @@ class Tab:
             raise Misuse(f"spend({amount}, {unit!r}): the budget is in {other}: convert it first.")
 
     def close(self, *, done: bool) -> None:
-        """The call is over. What said nothing took what was set aside, or nothing where it was not done."""
+        """The call is over. Who said nothing took what was set aside, or nothing where it was refused.
+
+        Whatever else became of it (it failed, its time was over, the caller left) it may have run.
+        """
         self._closed = True
         for one in self._items:
             if one.spent is not None:
