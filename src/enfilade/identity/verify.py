@@ -86,8 +86,8 @@ class Verifier:
         except Unavailable:
             raise
         except Exception as error:  # what a made-up token does to a parser is the token's fault, whatever it is
-            known = isinstance(error, Refused | msgspec.ValidationError)
-            log.info("a token was refused: %s", error if known else "it is malformed")
+            ours = isinstance(error, Refused | msgspec.ValidationError)
+            log.info("a token was refused: %s", error if ours else "it is malformed")
             raise refusal() from error
         if epoch == self._epoch:  # or it was verified by keys that have changed meanwhile
             self._remember(token, principal, marks, seconds)
