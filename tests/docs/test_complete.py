@@ -16,6 +16,7 @@ from enfilade import App, Deprecated, Flow, Level, Rate, command, contract, quer
 from enfilade.config import AuditConfig, Config, OutboundConfig, SessionConfig, TraceConfig
 from enfilade.endpoint import Cors, rest
 from enfilade.identity import Claims, Issuer
+from enfilade.identity.provider import ProviderSettings
 from enfilade.store import Database, Table
 from enfilade.testing import Bench, Caller, Stage
 
@@ -28,7 +29,7 @@ SETTINGS = [
     for page, kind in (
         ("configuration.md", Config), ("configuration.md", TraceConfig), ("configuration.md", OutboundConfig),
         ("configuration.md", AuditConfig), ("configuration.md", SessionConfig),
-        ("identity.md", Issuer), ("identity.md", Claims),
+        ("identity.md", Issuer), ("provider.md", ProviderSettings), ("identity.md", Claims),
     )  # fmt: skip
     for field in msgspec.structs.fields(kind)
 ]

@@ -11,6 +11,9 @@ tokens.py     tokens for the app's own people
 credentials.py  what else a request may come with
 sessions.py   sessions in a cookie
 passwords.py  their passwords
+people.py     the role of a service that knows people
+provider/     an OpenID provider, as a service
+users/        people that the platform keeps itself, as a service
 """
 
 from enfilade.identity.credentials import Credentials as Credentials
