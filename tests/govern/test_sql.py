@@ -105,14 +105,36 @@ def test_an_answer_without_a_column_that_the_message_needs_is_found(program):
     assert "answers with no column count, a column number too many for Sales" in finding.what
 
 
-def test_tables_that_a_service_makes_itself_are_known(program):
+def test_sql_that_makes_tables_is_found(program):
     program.edit(
         "orders/service.py",
         "        return await self._record(row)",
         "        return await self._record(row)\n\n    @atomic\n    async def _index(self) -> None:\n"
-        '        await self.database.run("create virtual table if not exists found using fts5(sku)")\n'
-        '        await self.database.run("insert into found (sku) values (:sku)", sku="tea")',
+        '        await self.database.run("create virtual table if not exists found using fts5(sku)")',
     )
+
+    finding = program.finding()
+    assert finding.rule == "sql"
+    assert "tables are made by row types" in finding.what
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'await self.database.value(int, "select count(*) from main.\\"order\\"")',
+        'await self.database.value(int, "select count(*) from enfilade_outbox")',
+        'await self.database.value(int, "select count(*) from sqlite_master")',
+    ],
+)
+def test_sql_beyond_the_rows_of_a_tenant_is_found(program, planted):
+    plant(program, planted)
+
+    finding = program.finding()
+    assert finding.rule == "sql"
+
+
+def test_sql_of_an_operation_that_crosses_tenants_is_known(program):
+    plant(program, 'await self.database.value(int, "select count(distinct tenant) from \\"order\\"")')
 
     assert program.found() == []
 

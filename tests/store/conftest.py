@@ -60,6 +60,8 @@ def calling(
     name: str = "do",
     within: float = 30.0,
     roles: frozenset[str] = frozenset(),
+    tenant: str = "",
+    wide: bool = False,
 ) -> Generator[Call]:
     """What runs inside is served as a call of an operation, at home in the store."""
     request = msgspec.defstruct("request", [])
@@ -70,8 +72,9 @@ def calling(
         level=None, names="snake", where="",
     )  # fmt: skip
     clock = store.home.clock if store is not None else SystemClock()
-    caller = Principal(subject=me, tenant="t1", roles=roles) if me else None
-    call = Call(operation, {}, clock, clock.monotonic() + within, caller=caller, tenant="t1")
+    caller = Principal(subject=me, tenant=tenant, roles=roles) if me else None
+    call = Call(operation, {}, clock, clock.monotonic() + within, caller=caller, tenant=tenant)
+    call.wide = wide
     call.home = store
     token = enter(call)
     try:

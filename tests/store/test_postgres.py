@@ -13,9 +13,9 @@ import pytest
 
 from enfilade.clock import SystemClock
 from enfilade.contract.marks import Key, Version
-from enfilade.contract.message import Message
 from enfilade.errors import StartError, Unavailable
 from enfilade.store import Row, Store, atomic, open_store
+from enfilade.store.engine import Statement
 from enfilade.trace.recorder import Recorder
 
 CLOCK = SystemClock()
@@ -25,10 +25,6 @@ class AccountRow(Row):
     id: Key[str]
     free: int
     version: Version = 0
-
-
-class Killed(Message):
-    killed: bool
 
 
 class Bank:
@@ -115,9 +111,12 @@ async def test_tables_can_change_while_others_use_them(banks: list[Bank]) -> Non
         await first.accounts.add(AccountRow(id="a", free=1))
     assert await second.accounts.get("a") is not None
 
-    async with first.store.unit():
-        await first.store.database.run('alter table account alter column "free" type bigint')
-        await first.store.database.run('alter table account add column "note" text')
+    await first.store.home.engine.change(
+        [
+            Statement('alter table account alter column "free" type bigint'),
+            Statement('alter table account add column "note" text'),
+        ]
+    )
 
     row = await second.accounts.get("a")
     assert row is not None
@@ -133,8 +132,8 @@ async def test_a_server_that_goes_away_is_unavailable_and_comes_back(banks: list
     @atomic
     async def cut_off() -> None:
         await first.accounts.lock("a")
-        await second.store.database.rows(
-            Killed, "select pg_terminate_backend(pid) as killed from pg_stat_activity where pid <> pg_backend_pid()"
+        await second.store.home.engine.read(
+            Statement("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()")
         )
         await first.accounts.delete("a")
 

@@ -26,6 +26,8 @@ async def begun(store: Store, key: str = "k", principal: str = "ann", fingerprin
 
 
 async def raw(store: Store, sql: str, want: Any = "rows", **values: Any) -> Any:
+    if store.home.dialect.name == "sqlite":
+        sql = sql.replace(" patient", " main.patient")  # not what a service sees of it
     statement = store.home.statement(sql, want, values)
     if want == "rows":
         return (await store.home.engine.read(statement)).rows

@@ -19,6 +19,7 @@ from enfilade.clock import SystemClock
 from enfilade.contract.marks import Key
 from enfilade.errors import StartError
 from enfilade.store import Row, Store, Table, atomic, open_store
+from enfilade.store.engine import Statement
 from enfilade.trace.recorder import Recorder
 
 CLOCK = SystemClock()
@@ -74,10 +75,11 @@ async def test_what_a_power_cut_may_take_is_told(tmp_path: Path, synchronous: An
     store = opened(tmp_path / "shop.db", synchronous=synchronous)
     await store.open()
 
-    mode = await store.database.value(int, "select * from pragma_synchronous")
+    async def told(pragma: str) -> Any:
+        return (await store.home.engine.read(Statement(f"PRAGMA {pragma}"))).rows[0][0]
 
-    assert mode == {"full": 2, "normal": 1}[synchronous]
-    assert await store.database.value(str, "select * from pragma_journal_mode") == "wal"
+    assert await told("synchronous") == {"full": 2, "normal": 1}[synchronous]
+    assert await told("journal_mode") == "wal"
     await store.close()
 
 
@@ -98,7 +100,7 @@ async def test_a_unit_waits_for_another_process(store: Store, calling: Any) -> N
     notes = Notes(store)
     other = sqlite3.connect(store.home.engine.where, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    other.execute("INSERT INTO note VALUES ('theirs', '')")
+    other.execute("INSERT INTO note VALUES ('theirs', '', '')")
 
     async def write(id: str) -> None:
         with calling(store):

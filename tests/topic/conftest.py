@@ -54,12 +54,14 @@ class World:
         (messaging or self.messaging).join(store, consumers_of(type(service), name, handler))
         return service
 
-    async def call(self, service: str, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    async def call(
+        self, service: str, method: Callable[..., Awaitable[Any]], *args: Any, tenant: str = "", **kwargs: Any
+    ) -> Any:
         """Call a method as an operation that a customer called."""
         said = Heard(name=method.__name__, event=Event, topic="", parameter="event", where="", summary="")
         operation = operation_for(said, service)
         call = Call(
-            operation, {}, self.clock, self.clock.monotonic() + 30, caller=Principal(subject="ann"), tenant="t1"
+            operation, {}, self.clock, self.clock.monotonic() + 30, caller=Principal(subject="ann"), tenant=tenant
         )
 
         async def last(call: Call) -> Any:

@@ -398,7 +398,7 @@ def entry(world: Any, body: bytes) -> Entry:
 async def test_a_handler_runs_for_the_service_that_said_it_and_its_tenant(
     world: Any, orders: Orders, notifications: Notifications
 ) -> None:
-    await world.call("orders", orders.place, "o1")
+    await world.call("orders", orders.place, "o1", tenant="t1")
     await world.settle()
 
     (call,) = notifications.calls

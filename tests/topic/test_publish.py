@@ -76,7 +76,7 @@ async def test_publishing_outside_of_a_unit_of_work_says_what_to_do(world: Any, 
 
 
 async def test_an_event_carries_tenant_cause_and_trace(world: Any, orders: Orders) -> None:
-    await world.call("orders", orders.place, "o1")
+    await world.call("orders", orders.place, "o1", tenant="t1")
 
     (entry,) = await said(world)
     span = world.recorder.recent()[-1]

@@ -23,7 +23,12 @@ from enfilade.govern.reach import everywhere
 from enfilade.store import Database, Row, Table, where
 from enfilade.store.columns import Unfit, layout
 from enfilade.store.dialect import SQLITE
-from enfilade.store.spec import Spec, spec_of, table_name
+from enfilade.store.engine import Answer, Statement
+from enfilade.store.own import narrowed
+from enfilade.store.schema import create_index, create_table, definition
+from enfilade.store.scope import Scope
+from enfilade.store.shield import Shield
+from enfilade.store.spec import Kept, Spec, spec_of, table_name
 from enfilade.store.sql import Hole, holes
 from enfilade.store.texts import total_order
 
@@ -42,7 +47,7 @@ def statements(service: Service, *, prepare: bool) -> Iterator[Finding]:
         yield from call.sealed()
     if prepare:
         with closing(sqlite3.connect(":memory:")) as connection:
-            prepared = _Prepared(connection, _specs(service), calls)
+            prepared = _Prepared(connection, _specs(service))
             for call in calls:
                 yield from prepared.findings(call)
 
@@ -142,19 +147,20 @@ def _names(text: str) -> set[str]:
 
 
 class _Prepared:
-    """A database in memory with the tables of one service, empty."""
+    """A database in memory with the tables of one service, empty, and as much in sight as when it runs."""
 
-    def __init__(self, connection: sqlite3.Connection, specs: Sequence[Spec], calls: Sequence[_Call]) -> None:
+    def __init__(self, connection: sqlite3.Connection, specs: Sequence[Spec]) -> None:
         self._connection = connection
         self._specs = specs
+        self._kept = Kept()
+        self._shield = Shield(self._kept)
         for spec in specs:
-            columns = ", ".join(f'"{column.name}"' for column in spec.columns)
-            connection.execute(f'create table "{spec.name}" ({columns})')
-        for call in calls:
-            for text in call.texts() if call.method == "run" else ():
-                if text.lstrip()[:6].lower() == "create":  # the service's own tables, such as those of full text
-                    with suppress(sqlite3.Error):
-                        connection.execute(text)
+            with suppress(sqlite3.Error):  # a check that is wrong is told when the table is made
+                connection.execute(create_table(spec, SQLITE))
+                for index in definition(spec).indexes:
+                    connection.execute(create_index(spec.name, index))
+            self._kept.know(spec)
+        self._shield.put_on(connection)
 
     def findings(self, call: _Call) -> Iterator[Finding]:
         if call.method == "where":
@@ -189,8 +195,6 @@ class _Prepared:
     def _statement(self, call: _Call) -> Iterator[Finding]:
         for text in call.texts():
             sql = _plain(text, False)
-            if text.lstrip()[:6].lower() == "create":
-                continue
             if wrong := self._wrong(sql):
                 yield self._finding(call, text, wrong)
             elif call.method in ("row", "rows"):
@@ -201,13 +205,13 @@ class _Prepared:
         kind = call.types.function.resolve(call.node.args[0])
         first = f"select * from ({sql}) limit 0"  # noqa: S608  (the program's own text, on an empty database)
         try:
-            answer = self._connection.execute(first, _nulls(sql)).description
+            answer = self._run(first, "", _nulls(sql))
             made = layout(kind) if isinstance(kind, type) else None
-        except (sqlite3.Error, Unfit):
+        except (sqlite3.Error, Misuse, Unfit):
             return  # RETURNING, and what is not kept in columns
         try:
             if made is not None:
-                made.picker(SQLITE, [name for name, *_ in answer])
+                made.picker(SQLITE, answer.names)
         except LookupError as wrong:
             name, has = getattr(kind, "__name__", ""), ", ".join(one.name for one in made.columns) if made else ""
             what = f"`{text}` answers with {', '.join(wrong.args)} for {name}."
@@ -217,10 +221,24 @@ class _Prepared:
 
     def _wrong(self, sql: str) -> str | None:
         try:
-            self._connection.execute(f"explain {sql}", _nulls(sql))
-        except (sqlite3.Error, sqlite3.Warning) as error:
+            self._run(sql, "explain ", _nulls(sql))
+        except (sqlite3.Error, sqlite3.Warning, Misuse) as error:
             return str(error)
         return None
+
+    def _run(self, sql: str, before: str, values: Sequence[None]) -> Answer:
+        """As an operation of one tenant would run it, or else as one of all tenants."""
+        try:
+            return self._run_for("", sql, before, values)
+        except (sqlite3.Error, Misuse):
+            with suppress(sqlite3.Error, Misuse):
+                return self._run_for(None, sql, before, values)
+            raise
+
+    def _run_for(self, tenant: str | None, sql: str, before: str, values: Sequence[None]) -> Answer:
+        said = narrowed(sql, SQLITE, self._kept.specs, wide=tenant is None, owned=False)
+        statement = Statement(before + said.sql, values, scope=Scope(tenant), own=said)
+        return self._shield.run(self._connection, statement)
 
     def _finding(self, call: _Call, text: str, wrong: str) -> Finding:
         tables = "; ".join(f"{one.name}: {', '.join(column.name for column in one.columns)}" for one in self._specs)

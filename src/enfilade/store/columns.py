@@ -20,6 +20,8 @@ from enfilade.contract.shape import Field, Shape, shape, walk
 from enfilade.store.dialect import LOOSE, Dialect, Kind, Turn
 
 REQUIRED = msgspec.NODEFAULT
+TENANT = "tenant"
+"""The column that every table has besides those of its row type."""
 
 _KINDS: dict[str, Kind] = {
     "str": "text", "int": "integer", "float": "real", "bool": "boolean", "bytes": "bytes", "decimal": "decimal",
@@ -123,7 +125,7 @@ class Layout:
         """The function from the answer to a query, with columns of these names, to a message. Raises LookupError."""
         known = {one.name for one in self.columns}
         lost = [one.name for one in self.columns if one.name not in names and one.default is REQUIRED]
-        more = [name for name in names if name not in known]
+        more = [name for name in names if name not in known and name != TENANT]
         if sealed := [f"{one.name}, which is encrypted and is read by its Table" for one in self.columns if one.sealed]:
             raise LookupError(*sealed)
         if lost or more:
@@ -236,9 +238,7 @@ class _Walk:
         kind, store, load = _plain_form(inner)
         return self._column(Column(name, kind, nullable, default, _reader(path, nullable), store, load, marks))
 
-    def _sealed(
-        self, name: str, path: tuple[str, ...], inner: Shape, marks: frozenset[str], *, nullable: bool
-    ) -> int:
+    def _sealed(self, name: str, path: tuple[str, ...], inner: Shape, marks: frozenset[str], *, nullable: bool) -> int:
         """A value that the database has encrypted: one column of bytes, whatever it is. No default can be sealed."""
         through = codec(inner.type)
         if places := marks & {"key", "unique", "index", "owner", "version"}:

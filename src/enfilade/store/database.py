@@ -18,8 +18,6 @@ from enfilade.store.where import Value
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
-_CONTROL = ("begin", "commit", "end", "rollback", "savepoint", "release", "start", "abort", "pragma", "attach", "set")
-
 
 class Database:
     """The service's own database, by SQL.
@@ -33,8 +31,9 @@ class Database:
             from "order" where at >= :since group by sku, total_currency''', since=since)
 
     `:name` takes a value, `IN :name` a tuple; `:now`, `:me` (the caller's subject) and `:tenant` are always there. The
-    answer's columns are the message's fields, flattened as in a row. Tables that a row type describes are named as
-    `Table` names them. SQL of one's own ties a service to its engine.
+    answer's columns are the message's fields, flattened as in a row. Tables are named as `Table` names them, and like
+    there a statement sees and changes the rows of the call's tenant alone, and where the operation needs `Owner` the
+    caller's own. SQL of one's own ties a service to its engine.
     """
 
     def __init__(self, home: Home) -> None:
@@ -64,10 +63,8 @@ class Database:
         A unique value that is taken, or any other error, ends the unit of work: say `on conflict do nothing` where the
         unit is to go on.
         """
-        if sql.split(None, 1)[0].lower().rstrip(";") in _CONTROL:
-            raise Misuse(f"`{sql}`: the unit of work is begun and ended by @atomic, and the connection is the store's")
         unit = writing(self._home, "database.run")
-        statement = self._home.statement(sql, "count", values)
+        statement = self._home.own(self._home.statement(sql, "count", values))
         try:
             (count,) = await unit.run((statement,))
         except (Broken, Missed) as error:
@@ -75,7 +72,7 @@ class Database:
         return count
 
     async def _ask(self, sql: str, values: dict[str, Any]) -> Answer:
-        return await self._home.read(self._home.statement(sql, "rows", values), f"`{sql}`")
+        return await self._home.read(self._home.own(self._home.statement(sql, "rows", values)), f"`{sql}`")
 
 
 @lru_cache(4096)

@@ -7,6 +7,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from enfilade.errors import Overloaded
 from enfilade.store.dialect import Dialect
+from enfilade.store.own import Own
+from enfilade.store.scope import Scope
+from enfilade.store.spec import Kept, Spec
 
 KeyName: TypeAlias = tuple[str, str]
 """A row as locks know it: its table, and the text of its key."""
@@ -24,6 +27,10 @@ class Statement(NamedTuple):
     want: Want = "rows"
     quick: bool = False
     """It finds its rows by a key, and takes microseconds."""
+    scope: Scope | None = None
+    """Whose rows it is about; None for what is the platform's."""
+    own: Own | None = None
+    """None where all of its words are the platform's. Else the engine keeps it to its scope."""
 
 
 class Answer(NamedTuple):
@@ -84,6 +91,8 @@ class Live(NamedTuple):
     indexes: frozenset[str]
     checks: tuple[str, ...] = ()
     """Names of its CHECK constraints, where they have names."""
+    guarded: bool = True
+    """The database itself keeps SQL of the service's own to one tenant; see `Engine.guards`."""
 
 
 class Engine(Protocol):
@@ -92,6 +101,8 @@ class Engine(Protocol):
     dialect: Dialect
     where: str
     """What it is called in messages: a file's path, or host and database; never a password."""
+    kept: Kept
+    """The tables that it keeps rows in."""
     foundation: Sequence[str]
     """The statements that come before the first table."""
 
@@ -107,6 +118,14 @@ class Engine(Protocol):
 
     async def write(self, statements: Sequence[Statement]) -> list[Any]:
         """A short unit of work of the platform's own, in one trip; run again by itself where it met another one."""
+        ...
+
+    def guards(self, spec: Spec) -> list[str]:
+        """The statements, if there are any, that have the database keep a table's tenants apart."""
+        ...
+
+    async def change(self, statements: Sequence[Statement]) -> None:
+        """Change the tables themselves; like `write`."""
         ...
 
     def session(self, *, write: bool, attempt: int = 0, keys: Iterable[KeyName] = ()) -> Session:

@@ -11,6 +11,8 @@ from enfilade.errors import Misuse
 from enfilade.secrets.seal import DataKeys
 from enfilade.store.dialect import Dialect
 from enfilade.store.engine import Answer, Broken, Engine, Statement, Want
+from enfilade.store.own import narrowed
+from enfilade.store.scope import refuse_wide, scope
 from enfilade.store.sql import Names, Text, fixed, one
 from enfilade.store.unit import open_unit, told
 from enfilade.trace.recorder import Recorder
@@ -30,6 +32,7 @@ class Home:
         self.dialect: Dialect = engine.dialect
         self.keys: DataKeys | None = None
         """What `Encrypted` fields are sealed with."""
+        self.kept = engine.kept
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of a unit of work that said something."""
 
@@ -56,6 +59,22 @@ class Home:
         text.add_with(sql, (), names, marks=False)
         names.check(sql)
         return Statement(str(text), text.values, want, quick)
+
+    def own(self, said: Statement) -> Statement:
+        """A statement with words of the service's own, kept to whose rows the call is about.
+
+        Raises Misuse where it is nothing that a service may say, or may not say here.
+        """
+        whose = scope()
+        wide, owned = whose.tenant is None, whose.owner is not None
+        known = narrowed(said.sql, self.dialect, self.kept.specs, wide=wide, owned=owned)
+        if known.writes:
+            refuse_wide(f"`{said.sql}`")
+            unit = open_unit(self)
+            if unit is None or not unit.writes:
+                raise told(Broken("write", ""), f"`{said.sql}`")
+            unit.write("SQL that changes rows")
+        return said._replace(sql=known.sql, scope=whose, own=known)
 
     def token(self) -> str:
         """What tells one lease from another."""

@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 
 from enfilade.errors import Overloaded
 from enfilade.store.engine import Answer, Broken, Missed, Rerun, Statement
+from enfilade.store.shield import Shield
 from enfilade.store.worker import Worker
 
 End: TypeAlias = Literal["", "commit", "rollback", "alone"]
@@ -68,10 +69,17 @@ class Line:
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], *, begin: str, group: int, worker: Worker | None
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        shield: Shield,
+        *,
+        begin: str,
+        group: int,
+        worker: Worker | None,
     ) -> None:
         """`group` is how many sessions a transaction has at most. Without a worker, all is done where it is asked."""
         self._connect = connect
+        self._shield = shield
         self._begin = begin
         self._most = group
         self._worker = worker
@@ -88,6 +96,7 @@ class Line:
         """Connect; raises sqlite3.Error."""
         self._loop = asyncio.get_running_loop()
         self.connection = self._connect()
+        self._shield.put_on(self.connection)
 
     async def stop(self) -> None:
         """Finish what was sent, undo what was not ended, and close."""
@@ -250,6 +259,7 @@ class Line:
     def _enter(self, *, patient: bool) -> bool:
         """Begin the session; False where another process writes and we are not to wait for it."""
         if not self.connection.in_transaction:
+            self._shield.shadow(self.connection)
             hurry = self._worker is not None and not patient and self._begin != "BEGIN"
             try:
                 if hurry:
@@ -318,6 +328,8 @@ class Line:
         return results
 
     def _run(self, one: Statement) -> Any:
+        if one.own is not None:
+            return self._shield.run(self.connection, one)
         cursor = self.connection.execute(one.sql, one.values)
         if one.want == "count":
             return cursor.rowcount
@@ -347,6 +359,7 @@ _RULES: dict[str, Literal["unique", "check", "null", "type", "write", "sql"]] = 
     "SQLITE_CONSTRAINT_NOTNULL": "null",
     "SQLITE_CONSTRAINT_DATATYPE": "type",
     "SQLITE_READONLY": "write",
+    "SQLITE_AUTH": "sql",
 }
 
 

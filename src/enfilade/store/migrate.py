@@ -21,9 +21,12 @@ from enfilade.store.schema import (
     default_of,
     definition,
     platform_tables,
+    primary_key,
+    tenant_text,
 )
-from enfilade.store.spec import Spec
+from enfilade.store.spec import TENANT, Spec
 from enfilade.store.sql import quoted
+from enfilade.store.texts import real
 
 Kind = Literal["additive", "destructive", "impossible"]
 
@@ -68,7 +71,8 @@ async def migrate(home: Home, specs: Sequence[Spec], *, apply: bool, destructive
     for left in reversed(range(TRIES)):
         changes, statements = await _plan(home, specs, apply=apply, destructive=destructive)
         try:
-            await home.engine.write([Statement(sql, (), "count") for sql in statements])
+            if statements:
+                await home.engine.change([Statement(sql, (), "count") for sql in statements])
         except Broken as error:
             if not left:
                 remedy = "Read what `enfilade migrate` wants to do; nothing of it was done."
@@ -111,12 +115,11 @@ def _statements(home: Home, spec: Spec | None, chosen: Sequence[Step], live: dic
         return [sql for step in chosen for sql in step.sql]
     new = f"enfilade_new_{spec.name}"
     there = live[spec.name].columns
-    values = ", ".join(
-        _copied(one, home) if one.name in there else default_of(one, home.dialect) for one in spec.columns
-    )
+    values = [_copied(one, home) if one.name in there else default_of(one, home.dialect) for one in spec.columns]
+    values.append(quoted(TENANT) if TENANT in there else "''")
     return [
         create_table(spec, home.dialect, new),
-        f"INSERT INTO {quoted(new)} SELECT {values} FROM {quoted(spec.name)}",
+        f"INSERT INTO {quoted(new)} SELECT {', '.join(values)} FROM {quoted(spec.name)}",
         f"DROP TABLE {quoted(spec.name)}",
         f"ALTER TABLE {quoted(new)} RENAME TO {quoted(spec.name)}",
         *(create_index(spec.name, index) for index in definition(spec).indexes),
@@ -180,8 +183,9 @@ class _Planner:
         said, live = definition(spec), self.live.get(spec.name)
         if live is None:
             sql = [create_table(spec, self.home.dialect), *(create_index(spec.name, one) for one in said.indexes)]
+            sql += self.home.engine.guards(spec)
             return [Step(Change(table=spec.name, what=f"create table {spec.name}", kind="additive"), sql)]
-        steps: list[Step] = []
+        steps = self._tenants(spec, live, known)
         kinds = {one.name: one.kind for one in known.columns} if known is not None else {}
         empty = not await self._any(spec, "true")
         for column in spec.columns:
@@ -189,7 +193,7 @@ class _Planner:
                 steps.append(self._new_column(spec, column, empty))
             else:
                 steps += await self._changed_column(spec, column, live, kinds.get(column.name), empty)
-        steps += [self._old_column(spec, name) for name in live.columns if spec.column(name) is None]
+        steps += [self._old_column(spec, name) for name in live.columns if spec.column(name) is None and name != TENANT]
         if known is not None and known.key != said.key:
             remedy = "Make a new row type with the new key, and copy the rows."
             steps.append(self._step(spec, f"change the key of {spec.name}", "impossible", remedy))
@@ -204,6 +208,29 @@ class _Planner:
         if known is not None and known.checks != said.checks:
             steps.append(await self._checks(spec, known))
         return steps
+
+    def _tenants(self, spec: Spec, live: Live, known: Definition | None) -> list[Step]:
+        """Rows from before there were tenants are those of the first one, who has no name."""
+        guards = self.home.engine.guards(spec)
+        if TENANT in live.columns:
+            as_said = known is None or known.owner == definition(spec).owner
+            if not guards or (live.guarded and as_said):
+                return []
+            what = f"keep SQL about {spec.name} to one tenant"
+            return [self._step(spec, what, "additive", sql=[*self.home.engine.foundation, *guards])]
+        table = quoted(spec.name)
+        sql = [
+            *self.home.engine.foundation,
+            f"ALTER TABLE {table} ADD COLUMN {tenant_text(self.home.dialect, default=True)}",
+            f"ALTER TABLE {table} DROP CONSTRAINT {quoted(f'{spec.name}_pkey')}, ADD {primary_key(spec)}",
+            f"ALTER TABLE {table} ALTER COLUMN {quoted(TENANT)} SET DEFAULT current_setting('enfilade.tenant')",
+        ]
+        for index in definition(spec).indexes:
+            if index.name in live.indexes:
+                sql += [f"DROP INDEX {quoted(index.name)}", create_index(spec.name, index)]
+        sql += guards
+        what = f"give {spec.name} a tenant, which its key and its indexes begin with; the rows there are get ''"
+        return [self._step(spec, what, "additive", sql=sql, rebuild=True)]
 
     def _new_column(self, spec: Spec, column: Column, empty: bool) -> Step:
         what = f"add column {spec.name}.{column.name}"
@@ -251,13 +278,14 @@ class _Planner:
     async def _new_index(self, spec: Spec, index: Any) -> Step:
         names = ", ".join(quoted(name) for name in index.columns)
         what = f"add {'unique index' if index.unique else 'index'} {index.name}"
-        there = all(name in self.live[spec.name].columns for name in index.columns)
+        there = all(name in self.live[spec.name].columns for name in index.columns if name != TENANT)
+        names = names if TENANT in self.live[spec.name].columns else names.removeprefix(f"{quoted(TENANT)}, ")
         if index.unique and there:
-            known = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in index.columns)
-            table = quoted(spec.name)
+            known = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in index.columns if name != TENANT)
+            table = real(spec, self.home.dialect)
             twice = f"SELECT 1 FROM {table} WHERE {known} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
             if (await self.home.engine.read(Statement(twice))).rows:
-                remedy = f"There are rows with the same {', '.join(index.columns)}: make them differ first."
+                remedy = f"There are rows with the same {', '.join(index.columns[1:])}: make them differ first."
                 return self._step(spec, what, "impossible", remedy)
         return self._step(spec, what, "additive", sql=[create_index(spec.name, index)], whole=not there)
 
@@ -278,7 +306,7 @@ class _Planner:
     async def _any(self, spec: Spec, condition: str) -> bool:
         """Whether there is such a row; a condition on columns that are not there yet holds for none."""
         try:
-            sql = f"SELECT 1 FROM {quoted(spec.name)} WHERE {condition} LIMIT 1"
+            sql = f"SELECT 1 FROM {real(spec, self.home.dialect)} WHERE {condition} LIMIT 1"
             return bool((await self.home.engine.read(Statement(sql))).rows)
         except Broken:
             return False

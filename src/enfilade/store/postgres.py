@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 from enfilade.errors import Finding, Overloaded, StartError, Unavailable
 from enfilade.store.dialect import POSTGRES
 from enfilade.store.engine import Answer, Broken, KeyName, Live, Missed, Rerun, Statement
+from enfilade.store.roles import Roles
+from enfilade.store.scope import Scope
+from enfilade.store.spec import Kept, Spec
 from enfilade.store.sql import quoted
 from enfilade.store.turns import Turns
 
@@ -36,6 +39,7 @@ TRIES = 20
 _WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; SET LOCAL enable_seqscan = off"
 _WIDELY = "SET LOCAL enable_seqscan = on"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LOOK = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 _SHORT = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _ALL: KeyName = ("", "")
 """Comes before every row: who has it is the only one of those who keep failing."""
@@ -50,7 +54,11 @@ class PostgresEngine:
         parts = urlsplit(url)
         self.where = f"{parts.hostname or 'localhost'}{parts.path}"
         self.schema = service.replace("-", "_")
-        self.foundation: Sequence[str] = (f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}",)
+        self.kept = Kept()
+        self.roles = Roles(self.schema)
+        self.foundation: Sequence[str] = (
+            f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}", *self.roles.foundation()
+        )  # fmt: skip
         self.turns = Turns()
         self._url = url
         self._service = service
@@ -71,6 +79,7 @@ class PostgresEngine:
                     "search_path": f"{quoted(self.schema)}, public",
                     "application_name": f"enfilade {self._service}",
                     "default_transaction_read_only": "on",  # what is no unit of work only reads
+                    "standard_conforming_strings": "on",  # a literal ends where `words` sees its end
                 },
             )  # fmt: skip
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
@@ -87,6 +96,13 @@ class PostgresEngine:
                 pool.terminate()
 
     async def read(self, statement: Statement) -> Answer:
+        if statement.own is not None:
+            session = PostgresSession(self, _LOOK, 0, ())
+            try:
+                (answer,) = await session.run((statement,))
+            finally:
+                await session.rollback()
+            return answer
         try:
             return _answer(await self.pool.fetch(statement.sql, *statement.values))
         except Exception as error:
@@ -108,6 +124,12 @@ class PostgresEngine:
                 return results
         raise Rerun(f"{self.where}: others changed the same rows all the time")
 
+    def guards(self, spec: Spec) -> list[str]:
+        return self.roles.guards(spec)
+
+    async def change(self, statements: Sequence[Statement]) -> None:
+        await self.write(statements)
+
     def session(self, *, write: bool, attempt: int = 0, keys: Iterable[KeyName] = ()) -> PostgresSession:
         return PostgresSession(self, _WRITE if write else _READ, attempt, keys)
 
@@ -118,6 +140,7 @@ class PostgresEngine:
             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum"""
         )
+        guarded = await self._ask("SELECT DISTINCT tablename FROM pg_policies WHERE schemaname = $1")
         indexes = await self._ask("SELECT tablename, indexname FROM pg_indexes WHERE schemaname = $1")
         checks = await self._ask(
             """SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
@@ -131,6 +154,7 @@ class PostgresEngine:
                 there,
                 frozenset(index for owner, index in indexes if owner == table),
                 tuple(check for owner, check in checks if owner == table),
+                any(owner == table for (owner,) in guarded),
             )
             for table, there in found.items()
         }
@@ -153,19 +177,22 @@ class PostgresSession:
         self._by_key = begin == _WRITE
         """Nothing but rows by their keys has been asked for."""
         self._connection: Any = None
+        self._scope: Scope | None = None
+        """Whose rows the connection is kept to at the moment."""
         self._later: list[Statement] = []
         self._one_by_one = asyncio.Lock()  # gathered reads share the connection
 
     async def run(self, statements: Sequence[Statement], *, guarded: bool = False) -> list[Any]:
         async with self._one_by_one:
-            connection = await self._begun()
+            first = statements[0].scope if statements and statements[0].own is not None else None
+            connection = await self._begun(None if self._later else first)
             try:
                 await self._flush()
                 if self._by_key and not all(one.quick for one in statements):
                     self._by_key = False
                     await connection.execute(_WIDELY)
                 if not guarded:
-                    return [await _run(connection, one) for one in statements]
+                    return [await self._one(connection, one) for one in statements]
                 return await self._guarded(connection, statements)
             except (Missed, asyncio.CancelledError):
                 raise
@@ -196,7 +223,7 @@ class PostgresSession:
     async def rollback(self) -> None:
         await asyncio.shield(asyncio.ensure_future(self._end()))
 
-    async def _begun(self) -> Any:
+    async def _begun(self, scope: Scope | None = None) -> Any:
         """The connection, with a transaction on it."""
         if self._ended:
             raise Overloaded("the unit of work has ended")
@@ -213,7 +240,9 @@ class PostgresSession:
                 await connection.execute(
                     "SELECT pg_advisory_lock(key) FROM (SELECT unnest($1::bigint[]) AS key) AS keys", locks
                 )
-            await connection.execute(self._begin)
+            begin = self._begin if scope is None else f"{self._begin}; {self._engine.roles.enter(scope)}"
+            await connection.execute(begin)
+            self._scope = scope
         except Exception as error:
             self._ended = True  # nothing may be run on it without a transaction
             raise _told(error) from error
@@ -222,9 +251,25 @@ class PostgresSession:
             raise
         return connection
 
+    async def _enter(self, connection: Any, one: Statement) -> None:
+        """Let the statement have its scope. A Table's go on in the one that there is, if it is theirs."""
+        wanted = one.scope if one.own is not None else None
+        if wanted is None and self._scope is not None and self._scope == one.scope and self._scope.owner is None:
+            return
+        if wanted != self._scope:
+            leave = f"{self._engine.roles.enter(None)}; " if self._scope is not None and wanted is not None else ""
+            await connection.execute(leave + self._engine.roles.enter(wanted))
+            self._scope = wanted
+
+    async def _one(self, connection: Any, one: Statement) -> Any:
+        await self._enter(connection, one)
+        return await _run(connection, one)
+
     async def _flush(self) -> None:
         """What was left for later, in as few trips as there are kinds of it."""
         later, self._later = self._later, []
+        if later:
+            await self._enter(self._connection, later[0])  # all of it is the platform's
         while later:
             first = later[0]
             alike = 0
@@ -237,6 +282,7 @@ class PostgresSession:
             del later[: alike or 1]
 
     async def _guarded(self, connection: Any, statements: Sequence[Statement]) -> list[Any]:
+        await self._enter(connection, statements[0])  # which is of a Table, like the others
         await connection.execute("SAVEPOINT guarded")
         try:
             results = [await _run(connection, one) for one in statements]
@@ -282,6 +328,10 @@ def _driver() -> Any:
 
 
 async def _run(connection: Any, one: Statement) -> Any:
+    if one.want == "count" and one.own is not None and not one.values:
+        prepared = await connection.prepare(one.sql)  # as a text, it could be several statements
+        await prepared.fetch()
+        return int(prepared.get_statusmsg().rpartition(" ")[2])
     if one.want == "count":
         status: str = await connection.execute(one.sql, *one.values)
         last = status.rpartition(" ")[2]

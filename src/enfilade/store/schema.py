@@ -10,7 +10,7 @@ from enfilade.contract.message import Message
 from enfilade.store import counts, inbox, outbox, records
 from enfilade.store.columns import REQUIRED, Column
 from enfilade.store.dialect import Dialect
-from enfilade.store.spec import Spec
+from enfilade.store.spec import TENANT, Spec
 from enfilade.store.sql import quoted
 
 LONGEST = 63
@@ -50,6 +50,7 @@ class Definition(Message):
     key: tuple[str, ...]
     indexes: tuple[IndexSaid, ...]
     checks: tuple[str, ...]
+    owner: str = ""
 
 
 def definition(spec: Spec) -> Definition:
@@ -63,6 +64,7 @@ def definition(spec: Spec) -> Definition:
             *(_index(spec, columns, unique=False) for columns in spec.indexes),
         ),
         checks=spec.checks,
+        owner=spec.owner.name if spec.owner is not None else "",
     )
 
 
@@ -75,10 +77,23 @@ def platform_tables(dialect: Dialect) -> list[str]:
 def create_table(spec: Spec, dialect: Dialect, name: str = "") -> str:
     """The table alone, without its indexes."""
     parts = [column_text(one, dialect) for one in spec.columns]
-    parts.append(f"PRIMARY KEY ({_names(tuple(one.name for one in spec.key))})")
+    parts.append(tenant_text(dialect))
+    parts.append(primary_key(spec))
     parts += [f"CHECK ({check})" for check in spec.checks]
     strict = " STRICT" if dialect.name == "sqlite" else ""
     return f"CREATE TABLE {quoted(name or spec.name)} ({', '.join(parts)}){strict}"
+
+
+def tenant_text(dialect: Dialect, *, default: bool = False) -> str:
+    """The column of the tenant; with the first one's name where the table has rows already."""
+    if default:
+        return f"{quoted(TENANT)} {dialect.types['text']} NOT NULL DEFAULT ''"
+    now = " DEFAULT current_setting('enfilade.tenant')" if dialect.name == "postgres" else ""
+    return f"{quoted(TENANT)} {dialect.types['text']} NOT NULL{now}"
+
+
+def primary_key(spec: Spec) -> str:
+    return f"PRIMARY KEY ({_names((TENANT, *(one.name for one in spec.key)))})"
 
 
 def create_index(table: str, index: IndexSaid) -> str:
@@ -116,7 +131,7 @@ def _index(spec: Spec, columns: Sequence[Column], *, unique: bool) -> IndexSaid:
     name = "_".join((spec.name, *names, "key" if unique else "idx"))
     if len(name) > LONGEST:
         name = f"{name[: LONGEST - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
-    return IndexSaid(name=name, columns=names, unique=unique)
+    return IndexSaid(name=name, columns=(TENANT, *names), unique=unique)
 
 
 def _names(names: Sequence[str]) -> str:

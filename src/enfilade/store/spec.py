@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enfilade.errors import Finding, StartError, kebab
+from enfilade.store.columns import TENANT as TENANT
 from enfilade.store.columns import Column, Layout, Unfit, layout
 from enfilade.store.row import Row
 
@@ -39,6 +40,24 @@ class Spec:
     def column(self, name: str) -> Column | None:
         """The column of this name."""
         return next((one for one in self.columns if one.name == name), None)
+
+
+class Kept:
+    """The tables of one store, as they are now."""
+
+    def __init__(self) -> None:
+        self.specs: tuple[Spec, ...] = ()
+        self.times = 0
+        """Counts how often they have changed."""
+
+    def know(self, spec: Spec) -> None:
+        """A table that has come, or the newer description of one."""
+        if spec not in self.specs:
+            self.specs = (*(one for one in self.specs if one.name != spec.name), spec)
+            self.changed()
+
+    def changed(self) -> None:
+        self.times += 1
 
 
 @cache
@@ -74,6 +93,9 @@ class _Reader:
                 self._wrong(what, remedy)
             return None
         self.columns, self.fields = found.columns, found.whole.names
+        if any(column.name == TENANT for column in self.columns):
+            remedy = "leave it out, or call it otherwise where it means something else"
+            self._wrong("every row has a tenant, which is the call's and no field", remedy)
         key = self._marked("key")
         if not key:
             self._wrong("it has no key", "mark the field that names a row: `id: Key[str]`")

@@ -18,6 +18,8 @@ from enfilade.errors import Finding, StartError
 from enfilade.store.dialect import SQLITE
 from enfilade.store.engine import Answer, KeyName, Live, Statement
 from enfilade.store.line import BUSY_MS, Line, Turn
+from enfilade.store.shield import Shield, unshadow
+from enfilade.store.spec import Kept, Spec
 from enfilade.store.worker import Worker
 
 READERS = 2
@@ -39,6 +41,7 @@ class SqliteEngine:
 
     def __init__(self, path: str, synchronous: Literal["full", "normal"] = "full") -> None:
         self.where = path
+        self.kept = Kept()
         self._synchronous = synchronous
         memory = path == MEMORY
         # In memory there is one connection, whose sessions only read what is committed too, and nothing takes long;
@@ -46,10 +49,17 @@ class SqliteEngine:
         self._spell = 1 if memory else SPELL
         self._given = 0
         self._writer = Line(
-            self._connect, begin="BEGIN IMMEDIATE", group=GROUP, worker=None if memory else Worker("enfilade-writer")
+            self._connect,
+            Shield(self.kept),
+            begin="BEGIN IMMEDIATE",
+            group=GROUP,
+            worker=None if memory else Worker("enfilade-writer"),
         )
         self._readers = [] if memory else [
-            Line(partial(self._connect, read=True), begin="BEGIN", group=1, worker=Worker("enfilade-reader"))
+            Line(
+                partial(self._connect, read=True), Shield(self.kept), begin="BEGIN", group=1,
+                worker=Worker("enfilade-reader"),
+            )
             for _ in range(READERS + 1)
         ]  # fmt: skip
         # One connection for what is found by its key, so that it never waits for a scan.
@@ -92,6 +102,16 @@ class SqliteEngine:
     async def write(self, statements: Sequence[Statement]) -> list[Any]:
         return await self._writer.send(Turn(), statements, "commit")
 
+    def guards(self, spec: Spec) -> list[str]:
+        return []  # the shield of each connection does it
+
+    async def change(self, statements: Sequence[Statement]) -> None:
+        bare = [Statement(sql, (), "count") for sql in unshadow(self.kept.specs)]  # a view may not lose its table
+        try:
+            await self.write([*bare, *statements])
+        finally:
+            self.kept.changed()
+
     def session(self, *, write: bool, attempt: int = 0, keys: Iterable[KeyName] = ()) -> SqliteSession:
         return SqliteSession(self, write)
 
@@ -103,8 +123,9 @@ class SqliteEngine:
         tables = await self.read(Statement("SELECT name FROM sqlite_master WHERE type = 'table'"))
         found: dict[str, Live] = {}
         for (table,) in tables.rows:
-            columns = await self.read(Statement('SELECT name, type, "notnull" FROM pragma_table_info(?1)', (table,)))
-            indexes = await self.read(Statement("SELECT name FROM pragma_index_list(?1)", (table,)))
+            said = "SELECT name, type, \"notnull\" FROM pragma_table_info(?1, 'main')"
+            columns = await self.read(Statement(said, (table,)))
+            indexes = await self.read(Statement("SELECT name FROM pragma_index_list(?1, 'main')", (table,)))
             found[table] = Live(
                 {name: (kind, not required) for name, kind, required in columns.rows},
                 frozenset(name for (name,) in indexes.rows),

@@ -68,6 +68,7 @@ class Store:
         """The table of a type of rows. Raises StartError where the type cannot be stored."""
         spec = spec_of(kind)
         other = self._specs.setdefault(spec.name, spec)
+        self.home.kept.know(other)
         if other.row is not kind:
             what = f"{kind.__name__} and {other.row.__name__} both want the table {spec.name}."
             raise StartError([Finding(self.service, what, "Rename one of them.", "row")])

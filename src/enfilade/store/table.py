@@ -14,8 +14,9 @@ from enfilade.store.engine import Answer, Broken, Missed, Statement
 from enfilade.store.home import Home
 from enfilade.store.owner import own_rows_only
 from enfilade.store.row import Row
+from enfilade.store.scope import Scope, refuse_wide, tenant
 from enfilade.store.sealed import Sealed
-from enfilade.store.spec import Spec
+from enfilade.store.spec import TENANT, Spec
 from enfilade.store.sql import Names, Text, all_of, quoted
 from enfilade.store.texts import Texts, beyond, order_of, total_order
 from enfilade.store.unit import Unit, open_unit, told, writing
@@ -37,7 +38,9 @@ class Table(Generic[R]):
         await self.orders.find("state = :state", "total_minor > :least", state="open", least=100, order="created desc")
         await self.orders.find(*conditions)                    # where("sku IN ?", skus), see `where`
 
-    In an operation that needs `Owner`, a table with an `Owned` column is the caller's rows and no others.
+    It has the rows of the call's tenant, and no others; in an operation that needs `any_tenant` it shows those of all
+    tenants, and is written under `acting`. In an operation that needs `Owner`, a table with an `Owned` column is the
+    caller's rows and no others.
     """
 
     def __init__(self, home: Home, spec: Spec) -> None:
@@ -47,6 +50,7 @@ class Table(Generic[R]):
         self._texts = Texts(spec, home.dialect)
         self._sealed = Sealed(home, spec)
         self._store, self._load = self._sealed.store, self._sealed.load
+        self._all = f"{self._texts.columns} {self._texts.name}"
         self._places = {column.name: at for at, column in enumerate(spec.columns)}
 
     async def get(self, *key: Scalar, lock: bool = False) -> R | None:
@@ -54,10 +58,22 @@ class Table(Generic[R]):
         if lock:
             found = await self.lock(key)
             return found[0] if found else None
-        text, values = f"{self._texts.select} WHERE {self._texts.by_key}", self._key(key)
-        text += self._own(values)
-        answer = await self._read(Statement(text, values, quick=True))
+        values, whose = self._key(key), tenant()
+        if whose is not None:
+            values.append(whose)
+        by_key = self._texts.by_key_of_all if whose is None else self._texts.by_key
+        text = f"{self._texts.select} WHERE {by_key}{self._own(values)}"
+        answer = await self._read(Statement(text, values, quick=whose is not None, scope=self._scope()))
+        if len(answer.rows) > 1:
+            raise Misuse(f"{self._name}: several tenants have the key {key}: say whose, `with acting(tenant=...)`")
         return self._load(answer.rows[0]) if answer.rows else None
+
+    async def tenants(self) -> tuple[str, ...]:
+        """The tenants that have rows here, in an operation that needs `any_tenant`."""
+        if tenant() is not None:
+            raise Misuse(f"{self._name}: whose rows there are is for operations that need any_tenant")
+        answer = await self._read(Statement(self._texts.tenants, scope=self._scope()))
+        return tuple(name for (name,) in answer.rows)
 
     async def lock(self, *keys: Scalar | tuple[Scalar, ...]) -> tuple[R, ...]:
         """The rows of these keys for change, locked in key order, so that two callers cannot block each other.
@@ -67,24 +83,27 @@ class Table(Generic[R]):
         unit = open_unit(self._home)
         if unit is None or not unit.writes:
             raise Misuse(f"{self._name}: rows are locked inside an @atomic method of a command")
+        refuse_wide(f"{self._name}: lock")
         tuples = {tuple(self._key(key if isinstance(key, tuple) else (key,))) for key in keys}
         if not tuples:
             return ()
-        names = {(self._name, repr(key)) for key in tuples}
-        await unit.hold(names)
-        text = Text(self._home.dialect, f"{self._texts.select} WHERE (")
+        whose = tenant()
+        await unit.hold({(self._name, repr((whose, *key))) for key in tuples})
+        text = Text(self._home.dialect, f"{self._texts.select} WHERE ")
+        text.add(f"{quoted(TENANT)} = {text.mark(whose)} AND (")
         for at, key in enumerate(sorted(tuples, key=repr)):
             same = (f"{quoted(one.name)} = {text.mark(value)}" for one, value in zip(self._spec.key, key, strict=True))
             text.add(f"{' OR ' if at else ''}{' AND '.join(same)}")
         text.add(f"){self._own(text.values)} ORDER BY {self._texts.key_order}{self._home.dialect.for_update}")
-        answer = await self._read(Statement(str(text), text.values, quick=len(tuples) <= FEW))
+        answer = await self._read(Statement(str(text), text.values, quick=len(tuples) <= FEW, scope=self._scope()))
         return tuple(self._load(row) for row in answer.rows)
 
     async def add(self, row: R) -> R:
         """Store a new row. Raises Taken, which may be caught and the unit of work continued."""
         unit = self._writing("add")
         self._check_owner(row)
-        (count,) = await self._write(unit, (Statement(self._texts.add, self._store(row), "count", quick=True),))
+        values = (*self._store(row), tenant())
+        (count,) = await self._write(unit, (Statement(self._texts.add, values, "count", True, self._scope()),))
         if not count:
             raise await self._taken(unit, (row,), new=True)
         return row
@@ -118,9 +137,9 @@ class Table(Generic[R]):
     async def delete(self, *key: Scalar) -> bool:
         """Remove the row of this key; False where there was none."""
         unit = self._writing("delete")
-        values = self._key(key)
+        values = [*self._key(key), tenant()]
         text = f"DELETE FROM {self._texts.table} WHERE {self._texts.by_key}{self._own(values)}"
-        (count,) = await self._write(unit, (Statement(text, values, "count", quick=True),))
+        (count,) = await self._write(unit, (Statement(text, values, "count", True, self._scope()),))
         return count > 0
 
     async def find(
@@ -131,20 +150,20 @@ class Table(Generic[R]):
         **values: Value,
     ) -> tuple[R, ...]:
         """The rows that meet all conditions: `find("state = :state", state="open", order="created desc", limit=20)`."""
-        text = self._where(self._texts.select, conditions, values)
+        text = self._where(self._all, conditions, values)
         by = order_of(self._spec, order)
         self._sealed.refuse(order)
         if order:
             text.add(f" ORDER BY {order if by is None else self._texts.ordered(by)}")
         if limit is not None:
             text.add(f" LIMIT {text.mark(limit)}")
-        answer = await self._read(Statement(str(text), text.values))
+        answer = await self._read(self._home.own(Statement(str(text), text.values)))
         return tuple(self._load(row) for row in answer.rows)
 
     async def count(self, *conditions: LiteralString | Condition, **values: Value) -> int:
         """How many rows meet all conditions."""
-        text = self._where(f"SELECT count(*) FROM {self._texts.table}", conditions, values)
-        answer = await self._read(Statement(str(text), text.values))
+        text = self._where(f"SELECT count(*) FROM {self._texts.name}", conditions, values)
+        answer = await self._read(self._home.own(Statement(str(text), text.values)))
         return answer.rows[0][0]
 
     async def page(
@@ -159,7 +178,7 @@ class Table(Generic[R]):
         Raises Invalid where `after` is not a cursor of this query, operation and caller.
         """
         by = total_order(self._spec, order)
-        text = self._where(self._texts.select, conditions, values)
+        text = self._where(self._all, conditions, values)
         query = query_of(f"{text} ORDER BY {self._texts.ordered(by)}", text.values)
         after: Sequence[Any] = ()
         if paging.after:
@@ -181,7 +200,7 @@ class Table(Generic[R]):
         by = total_order(self._spec, order)
         after: Sequence[Any] = ()
         while True:
-            text = self._where(self._texts.select, conditions, values)
+            text = self._where(self._all, conditions, values)
             rows = await self._slice(text, by, after, BATCH)
             items = [self._load(row) for row in rows]
             for row in items:
@@ -198,6 +217,9 @@ class Table(Generic[R]):
         if len(key) != len(columns):
             raise Misuse(f"the key of {self._name} is {', '.join(one.name for one in columns)}, not {len(key)} values")
         return [self._home.dialect.bind(value) for value in key]
+
+    def _scope(self) -> Scope:
+        return Scope(tenant(), self._owner())
 
     def _owner(self) -> str | None:
         """Whose rows alone this call may see; None for all."""
@@ -216,9 +238,6 @@ class Table(Generic[R]):
 
     def _where(self, start: str, conditions: Sequence[str | Condition], values: Mapping[str, Any]) -> Text:
         text = Text(self._home.dialect, start)
-        own = self._own(text.values)
-        if own:
-            text.also(own.removeprefix(" AND "))
         for one in conditions:
             self._sealed.refuse(one if isinstance(one, str) else one.sql)
         names = Names(values, self._home.always)
@@ -237,7 +256,7 @@ class Table(Generic[R]):
         if after:
             text.also(beyond(by, [text.mark(value) for value in after]))
         text.add(f" ORDER BY {self._texts.ordered(by)} LIMIT {text.mark(limit)}")
-        return (await self._read(Statement(str(text), text.values))).rows
+        return (await self._read(self._home.own(Statement(str(text), text.values)))).rows
 
     # -- reading and writing
 
@@ -245,6 +264,7 @@ class Table(Generic[R]):
         return await self._home.read(statement, self._name)
 
     def _writing(self, what: str) -> Unit:
+        refuse_wide(f"{self._name}: {what}")
         return writing(self._home, f"{self._name}: {what}")
 
     async def _write(self, unit: Unit, statements: Sequence[Statement], *, guarded: bool = False) -> list[Any]:
@@ -257,19 +277,19 @@ class Table(Generic[R]):
             raise told(error, self._name) from error
 
     def _put(self, row: R) -> Statement:
-        texts, values, me = self._texts, self._store(row), self._owner()
+        texts, values, me, whose = self._texts, [*self._store(row), tenant()], self._owner(), self._scope()
         if me is not None:
             values.append(me)
         version = self._spec.version
         if version is None:
             if me is None:
-                return Statement(texts.put, values, "count", quick=True)
-            return Statement(texts.put_own, values, "change", quick=True)
+                return Statement(texts.put, values, "count", True, whose)
+            return Statement(texts.put_own, values, "change", True, whose)
         if values[self._places[version.name]] == 0:
             text = texts.put_first if me is None else texts.put_first_own
         else:
             text = texts.put if me is None else texts.put_own
-        return Statement(text + texts.returning, values, "change", quick=True)
+        return Statement(text + texts.returning, values, "change", True, whose)
 
     def _check_owner(self, row: R) -> None:
         me = self._owner()
@@ -296,10 +316,13 @@ class Table(Generic[R]):
                     f"{quoted(one.name)} = {text.mark(stored[self._places[one.name]])}" for one in columns
                 )
 
+            here = f"{quoted(TENANT)} = {text.mark(tenant())}"
             for at, columns in enumerate(sets):
-                text.add(f"{', ' if at else ''}EXISTS (SELECT 1 FROM {self._texts.table} WHERE {same(columns)}")
+                text.add(
+                    f"{', ' if at else ''}EXISTS (SELECT 1 FROM {self._texts.table} WHERE {here} AND {same(columns)}"
+                )
                 text.add(")" if new else f" AND NOT ({same(self._spec.key)}))")
-            (answer,) = await unit.run((Statement(str(text), text.values, quick=True),))
+            (answer,) = await unit.run((Statement(str(text), text.values, quick=True, scope=self._scope()),))
             for found, columns in zip(answer.rows[0], sets, strict=True):
                 if found:
                     return Taken(on=tuple(one.name for one in columns))

@@ -9,40 +9,57 @@ from functools import lru_cache
 from enfilade.errors import Misuse
 from enfilade.store.columns import Column
 from enfilade.store.dialect import Dialect
-from enfilade.store.spec import Spec
+from enfilade.store.spec import TENANT, Spec
 from enfilade.store.sql import quoted
 
 _ORDER = re.compile(r'\s*"?(\w+)"?(?:\s+(asc|desc))?\s*', re.IGNORECASE)
 
 
 class Texts:
-    """Statements whose text does not depend on the call. A row's values come first, in the order of its columns."""
+    """Statements whose text does not depend on the call.
+
+    A row's values come first, in the order of its columns, then its tenant; a key's values come before the tenant too.
+    """
 
     def __init__(self, spec: Spec, dialect: Dialect) -> None:
-        self.table = quoted(spec.name)
+        self.name = quoted(spec.name)
+        """What the service calls it; on SQLite a view of one tenant's rows."""
+        self.table = real(spec, dialect)
         self._dialect = dialect
+        tenant = quoted(TENANT)
         columns, width = spec.columns, len(spec.columns)
         key = ", ".join(quoted(one.name) for one in spec.key)
-        self.select = f"SELECT {', '.join(quoted(one.name) for one in columns)} FROM {self.table}"
-        self.by_key = " AND ".join(f"{quoted(one.name)} = {self.mark(at + 1)}" for at, one in enumerate(spec.key))
+        self.columns = f"SELECT {', '.join(quoted(one.name) for one in columns)} FROM"
+        self.select = f"{self.columns} {self.table}"
+        same = " AND ".join(f"{quoted(one.name)} = {self.mark(at + 1)}" for at, one in enumerate(spec.key))
+        self.by_key = f"{tenant} = {self.mark(len(spec.key) + 1)} AND {same}"
+        # One look into the index for each tenant, where the whole of it would be read.
+        self.tenants = (
+            f"WITH RECURSIVE one (tenant) AS (SELECT min({tenant}) FROM {self.table} UNION ALL SELECT (SELECT "
+            f"min({tenant}) FROM {self.table} WHERE {tenant} > one.tenant) FROM one WHERE one.tenant IS NOT NULL) "
+            f"SELECT tenant FROM one WHERE tenant IS NOT NULL"
+        )
+        self.by_key_of_all = f"{tenant} IN ({self.tenants}) AND {same}"
         self.key_order = key
-        names = ", ".join(quoted(one.name) for one in columns)
-        marks = ", ".join(self.mark(at + 1) for at in range(width))
+        names = ", ".join((*(quoted(one.name) for one in columns), tenant))
+        marks = ", ".join(self.mark(at + 1) for at in range(width + 1))
         insert = f"INSERT INTO {self.table} ({names}) VALUES ({marks})"
         self.add = f"{insert} ON CONFLICT DO NOTHING"
         changing = [one for one in columns if one not in spec.key and one is not spec.version]
         excluded = [f"{quoted(one.name)} = excluded.{quoted(one.name)}" for one in changing]
         given = [f"{quoted(one.name)} = {self.mark(columns.index(one) + 1)}" for one in changing]
         here = " AND ".join(f"{quoted(one.name)} = {self.mark(columns.index(one) + 1)}" for one in spec.key)
-        mine = f"{self.table}.{quoted(spec.owner.name)} = {self.mark(width + 1)}" if spec.owner is not None else ""
+        here = f"{tenant} = {self.mark(width + 1)} AND {here}"
+        key = f"{tenant}, {key}"
+        mine = f"{self.name}.{quoted(spec.owner.name)} = {self.mark(width + 2)}" if spec.owner is not None else ""
         if spec.version is None:
             nothing = [f"{quoted(spec.key[0].name)} = excluded.{quoted(spec.key[0].name)}"]
             self.put = f"{insert} ON CONFLICT ({key}) DO UPDATE SET {', '.join(excluded or nothing)}"
             self.put_own = f"{self.put} WHERE {mine} RETURNING 1" if mine else ""
             return
         version = quoted(spec.version.name)
-        step = f"{version} = {self.table}.{version} + 1"
-        count = f"{self.table}.{version} = {self.mark(columns.index(spec.version) + 1)}"
+        step = f"{version} = {self.name}.{version} + 1"
+        count = f"{self.name}.{version} = {self.mark(columns.index(spec.version) + 1)}"
         self.put = f"UPDATE {self.table} SET {', '.join((*given, step))} WHERE {here} AND {count}"
         self.put_first = f"{insert} ON CONFLICT ({key}) DO UPDATE SET {', '.join((*excluded, step))} WHERE {count}"
         self.put_own = f"{self.put} AND {mine}" if mine else ""
@@ -57,6 +74,11 @@ class Texts:
         return ", ".join(
             quoted(column.name) + (" DESC" if falls else "") + _nulls(column, falls) for column, falls in by
         )
+
+
+def real(spec: Spec, dialect: Dialect) -> str:
+    """The table itself, whatever shadows it."""
+    return f"main.{quoted(spec.name)}" if dialect.name == "sqlite" else quoted(spec.name)
 
 
 def _nulls(column: Column, falls: bool) -> str:
