@@ -220,12 +220,17 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def world(settings: dict[str, Any]) -> AsyncIterator[World]:
+def data() -> str:
+    return "sqlite::memory:"
+
+
+@pytest.fixture
+async def world(settings: dict[str, Any], data: str) -> AsyncIterator[World]:
     people = Known()
     app = App("shop", services=[Provider, Folk, Orders])
     app.service(Orders).by(OrdersService)
     config = Config(
-        data="sqlite::memory:",
+        data=data,
         codec="always",
         service={"provider": {"issuer": ISSUER, "algorithm": "ES256", **settings}},
     )

@@ -96,6 +96,34 @@ async def test_the_client_is_told_what_is_wrong(world: Any, changes: dict[str, s
     assert answer.headers["location"].startswith(world.CALLBACK + "?")
 
 
+async def test_text_that_no_store_takes_is_refused(world: Any) -> None:
+    client, secret = await world.client()
+    http = await world.http()
+
+    answers = [
+        await http.get("/authorize", params={"client_id": "a\0b"}),
+        await http.post(
+            "/token", data={"grant_type": "refresh_token", "refresh_token": "\0"}, auth=(client.id, secret)
+        ),
+        await http.post("/token", data={"grant_type": "client_credentials"}, auth=("a\0b", secret)),
+        await http.post(
+            "/token", content=b"grant_type=%ff", headers={"content-type": "application/x-www-form-urlencoded"}
+        ),
+        await http.post("/token", json={"grant_type": "client_credentials"}),
+        await http.post("/register", json={"client_name": "a\0b"}),
+    ]
+
+    assert [one.status_code for one in answers] == [400, 400, 401, 400, 415, 400]
+
+
+async def test_what_only_looks_gets_no_code(world: Any) -> None:
+    client, _ = await world.client()
+    http = await world.http()
+
+    assert (await http.head("/authorize", params=world.request(client))).status_code == 404
+    assert (await http.head("/jwks.json")).status_code == 200
+
+
 async def test_a_parameter_that_stands_twice_is_refused(world: Any) -> None:
     client, _ = await world.client()
     http = await world.http()

@@ -67,11 +67,10 @@ class _Served:
         self._add()
 
     def knows(self, method: str, path: str) -> bool:
-        return (method, path) in self._routes or (method == "HEAD" and ("GET", path) in self._routes)
+        return (method, path) in self._routes
 
     async def answer(self, request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        exchange = self._routes.get((method, request.path))
+        exchange = self._routes.get((request.method, request.path))
         if exchange is None:
             return replies.error(NotFound(), self._site.name, None)
         return await exchange(request)
@@ -79,9 +78,11 @@ class _Served:
     def _add(self) -> None:
         path, routes = self._path, self._routes
         for known in (f"{path}/.well-known/openid-configuration", f"/.well-known/oauth-authorization-server{path}"):
-            routes["GET", known] = self._metadata  # OpenID puts it behind the issuer's path, RFC 8414 before it
+            routes["GET", known] = routes["HEAD", known] = (
+                self._metadata
+            )  # OpenID puts it behind the issuer's path, RFC 8414 before it
             routes["OPTIONS", known] = _preflight("GET")
-        routes["GET", f"{path}/jwks.json"] = self._keys
+        routes["GET", f"{path}/jwks.json"] = routes["HEAD", f"{path}/jwks.json"] = self._keys
         routes["GET", f"{path}/userinfo"] = routes["POST", f"{path}/userinfo"] = self._userinfo
         for name, exchange in (
             ("token", self._token),
@@ -231,9 +232,8 @@ class _Served:
         except Exception as failed:
             return replies.error_page(self._title, failed, call)
         if isinstance(answer.step, AskLogout):
-            target = asked[0].post_logout_redirect_uri
             html = pages.ask_logout(self._title, self._path, answer.step, asked[0])
-            return replies.page(html, call, target=origin(target) if target else "")
+            return replies.page(html, call, target=answer.step.target)
         return self._step(call, answer, None)
 
     def _step(self, call: Call, answer: Answer, goal: Goal | None) -> Response:

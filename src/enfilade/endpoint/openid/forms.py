@@ -78,7 +78,10 @@ async def body(request: Request) -> Form:
 async def metadata(request: Request) -> ClientMetadata:
     """What a client says of itself, in JSON (RFC 7591, 3.1)."""
     try:
-        said = msgspec.json.decode(await _read(request, "application/json"), type=dict[str, Any])
+        text = await _read(request, "application/json")
+        if b"\\u0000" in text:
+            raise Malformed(detail="Text has no NUL.")
+        said = msgspec.json.decode(text, type=dict[str, Any])
         keys = msgspec.json.encode(said.pop("jwks")).decode() if "jwks" in said else ""
         fields: tuple[str, ...] = cast("Any", ClientMetadata).__struct_fields__
         known = {name: value for name, value in said.items() if name in fields and value is not None}
@@ -129,7 +132,10 @@ def check_site(request: Request) -> None:
 
 
 def _form(text: bytes) -> Form:
-    return Form({name: tuple(one for one in values if one) for name, values in pairs(text).items() if any(values)})
+    said = {name: tuple(one for one in values if one) for name, values in pairs(text).items() if any(values)}
+    if any("\0" in one for values in said.values() for one in values):
+        raise Malformed(detail="Text has no NUL.")
+    return Form(said)
 
 
 async def _read(request: Request, kind: str) -> bytes:
@@ -144,6 +150,6 @@ def _basic(value: str) -> tuple[str, str]:
         name, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except ValueError:
         raise BadClient() from None
-    if not colon:
+    if not colon or "\0" in name + secret:
         raise BadClient()
     return unquote_plus(name), unquote_plus(secret)

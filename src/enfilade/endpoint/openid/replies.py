@@ -53,7 +53,7 @@ def error(failed: Exception, realm: str, call: Call | None) -> Response:
     said: dict[str, str] = {"error": _code(problem)}
     if problem.detail:
         said["error_description"] = _plain(problem.detail)
-    status = 403 if said["error"] == "insufficient_scope" else problem.status
+    status = 403 if said["error"] == "insufficient_scope" else 400 if problem.status == 422 else problem.status
     headers: Headers = [JSON, NOSNIFF, NO_STORE, _ANYBODY, _EXPOSED, *_more(problem, failed, call)]
     if isinstance(problem, BadClient):
         headers.append(line("www-authenticate", f'Basic realm="{realm}", charset="UTF-8"'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -24,6 +25,9 @@ EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANTS: Final = (CODE, REFRESH, MACHINE, DEVICE, EXCHANGE)
 STANDARD: Final = ("openid", "profile", "email", "offline_access")
 """Scopes that every client of people may ask for."""
+
+
+_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 
 
 class NoSuchClient(ValueError):
@@ -64,7 +68,7 @@ class Clients:
             if claims is None or (id and id != claims.sub):
                 raise BadClient()
             id = claims.sub
-        client = await self._rows.get(id)
+        client = await self._rows.get(id) if _ID.fullmatch(id) else None
         good = same(digest(said.client_secret), client.secret if client is not None else digest(""))
         if client is None:
             raise BadClient()

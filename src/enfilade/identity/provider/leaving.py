@@ -31,13 +31,23 @@ class Leaving:
         if form:
             self._front.check_form("logout", browser, form, None)
         elif login is not None and (hint is None or hint.sub != login.subject):
-            return Answer(step=AskLogout(form=self._front.form("logout", browser, None)))
+            address = self._address(request, client)
+            return Answer(
+                step=AskLogout(
+                    form=self._front.form("logout", browser, None), target=redirects.origin(address) if address else ""
+                )
+            )
         if login is not None:
             await self._granted.log_out(login.hash)
         return Answer(step=self._next(request, client))
 
-    def _next(self, request: LogoutRequest, client: ClientRow | None) -> Step:
+    def _address(self, request: LogoutRequest, client: ClientRow | None) -> str:
+        """Where to send the browser on, if the client has registered it."""
         address = request.post_logout_redirect_uri
-        if client is None or not redirects.registered(address, client.logouts):
+        return address if client is not None and redirects.registered(address, client.logouts) else ""
+
+    def _next(self, request: LogoutRequest, client: ClientRow | None) -> Step:
+        address = self._address(request, client)
+        if not address:
             return Done(what="signed-out")
         return Redirect(location=redirects.extended(address, state=request.state) if request.state else address)

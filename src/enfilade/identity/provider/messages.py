@@ -157,6 +157,7 @@ class AskLogout(Message, tag="ask_logout"):
     """Ask whether to sign out."""
 
     form: Sensitive[str]
+    target: str = ""
 
 
 class Done(Message, tag="done"):
