@@ -15,6 +15,7 @@ from enfilade import App, Message, anyone, contract, query
 from enfilade.clock import SystemClock, VirtualClock
 from enfilade.config import Config, load
 from enfilade.errors import Misuse, StartError
+from enfilade.govern import check
 from enfilade.secrets import Secrets
 from enfilade.secrets.source import sources_of
 from enfilade.service import Secret
@@ -216,3 +217,17 @@ def test_a_variable_says_a_folder_or_the_sources(said: str, sources: tuple[str, 
 
 def test_the_configuration_lists_the_sources_in_order() -> None:
     assert Config(secrets=("age:secrets.age", "env")).secret_sources == ("age:secrets.age", "env")
+
+
+def test_a_check_finds_a_secret_without_a_name_and_starts_nothing() -> None:
+    @dataclass
+    class Nameless(Gate):
+        key: Secret
+
+        async def open(self) -> Answer: ...
+
+    app = App("castle", services=[Gate])
+    app.service(Gate).by(Nameless)
+    found = [one for one in check(app).findings if one.rule == "injection"]
+
+    assert [one.remedy for one in found] == ['Name it: `key: Secret = Secret("payments/psp-key")`.']

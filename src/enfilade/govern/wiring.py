@@ -18,7 +18,7 @@ from enfilade.identity import Passwords, Tokens, Verifier
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http
 from enfilade.service.find import beside, mismatches, place
-from enfilade.service.inject import Want, wants
+from enfilade.service.inject import Want, unnamed, wants
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database
 from enfilade.store.blobs import Blobs
@@ -150,6 +150,8 @@ class _Asking:
             if want.type in self._roles:
                 return "more than one service serves that role", f"Ask for one of their contracts instead of {name}."
             return "nobody serves that contract", f"Add {name} to the services of the app, or ask for {name} | None."
+        if want.kind == "secret" and want.secret is None:
+            return "does not say which secret", unnamed(want.name)
         if want.kind == "other" and not _is_given(want.type):
             remedy = f"Provide it: app.provide({name}).by(build). Or ask for a contract, Table[Row], Topic[Event], "
             return "nothing of that type can be given", f"{remedy}Database, Http, Settings or a resource."
