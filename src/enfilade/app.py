@@ -25,6 +25,7 @@ from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
 from enfilade.identity import Resolver
+from enfilade.policy import Cedar
 from enfilade.running import Running, Tools
 from enfilade.service.host import home
 from enfilade.service.mount import Mount, Receive, Scope, Send
@@ -44,6 +45,7 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside,
         Outside(tools.meters.station),  # how often
         Outside(reading),  # now his request is read, and not before
         guard.rules(tools.callers),  # may he, with these arguments
+        guard.policies(tools.policy),  # and by the central policies
         guard.deadline(),  # how long
         Outside(tools.bulkhead.station),  # how many at once
         guard.idempotency(),  # again, or for the first time
@@ -80,6 +82,7 @@ class App:
         stations: Sequence[Station] = (),
         config: Config | None = None,
         clock: Clock | None = None,
+        policy: Cedar | None = None,
     ) -> None:
         self.name = name
         self.services: tuple[Any, ...] = tuple(services)
@@ -87,6 +90,7 @@ class App:
         self.stations = tuple(stations)
         self.config = config
         self.clock = clock or SystemClock()
+        self.policy = policy
         self.builders: dict[Any, Callable[..., Any]] = {}
         """What serves a contract that is not served by the class beside it."""
         self.provided: dict[Any, Callable[..., Any]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -59,6 +59,7 @@ class Tools:
     trail: guard.Trail | None
     resolvers: Sequence[Resolver]
     callers: guard.Callers
+    policy: guard.Policy | None
     meters: guard.Meters
     bulkhead: guard.Bulkhead
     isolate: bool
@@ -107,6 +108,8 @@ class Running:
             name: {name, *outsiders, *(other for other, placed in services.items() if name in placed.calls)}
             for name in services
         }
+        contracts = [placed.contract for placed in services.values()]
+        self.policy = None if app.policy is None else app.policy.open(contracts)
         self._stations = stations
         self._meters = guard.Meters(app.clock)
         self._background = background
@@ -236,6 +239,10 @@ class Running:
         )  # fmt: skip
         self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
 
+    def callers(self, service: str) -> Collection[str]:
+        """The services that may call this one: those whose constructors name its contract."""
+        return self._callers[service]
+
     def _tools(self, service: str, meters: guard.Meters) -> Tools:
         return Tools(
             store=self.stores.get(service),
@@ -243,7 +250,8 @@ class Running:
             verifier=self.supplies.verifier,
             trail=self._trail,
             resolvers=(*self.app.resolvers, *filter(None, (self.supplies.sessions,))),
-            callers=self._callers.__getitem__,
+            callers=self.callers,
+            policy=self.policy,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
             isolate=self.config.isolate,

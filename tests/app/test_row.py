@@ -26,7 +26,8 @@ PAGE = (Path(__file__).parents[2] / "docs/app.md").read_text("utf-8")
 
 SAID = {
     "Recorder": "trace", "home": "home", "audit": "audit", "identity": "identity", "needs": "needs",
-    "Meters": "meters", "reading": "reading", "rules": "rules", "deadline": "deadline", "Bulkhead": "concurrency",
+    "Meters": "meters", "reading": "reading", "rules": "rules", "policies": "policies", "deadline": "deadline",
+    "Bulkhead": "concurrency",
     "idempotency": "idempotency", "raises": "raises", "through_codec": "codec", "mine": "*yours*",
 }  # fmt: skip
 """What the page calls the station that is made by this."""
@@ -90,7 +91,7 @@ def made(*users: Any, isolate: bool = False) -> tuple[Any, ...]:
     clock = VirtualClock()
     tools = Tools(
         store=None, recorder=Recorder(clock, enabled=False), verifier=Verifier([], clock), resolvers=(),
-        callers=lambda service: (), meters=Meters(clock), bulkhead=Bulkhead(8), isolate=isolate,
+        callers=lambda service: (), meters=Meters(clock), bulkhead=Bulkhead(8), isolate=isolate, trail=None, policy=None,
     )  # fmt: skip
     return tuple(one.station if isinstance(one, Outside) else one for one in stations(tools, users))
 
@@ -111,7 +112,7 @@ def test_a_station_that_has_nothing_to_do_is_not_in_the_row() -> None:
 
     passed = {SAID[one.__qualname__.split(".")[0]] for one in made(mine) if one(time, last) is last}
 
-    assert passed == {"home", "*yours*", "needs", "meters", "rules", "idempotency"}
+    assert passed == {"home", "*yours*", "needs", "meters", "rules", "policies", "idempotency"}
 
 
 async def test_requests_calls_events_and_timers_pass_the_same_row() -> None:

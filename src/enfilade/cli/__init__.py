@@ -12,6 +12,7 @@ from enfilade.cli.export import export
 from enfilade.cli.keys import keys
 from enfilade.cli.migrate import migrate
 from enfilade.cli.new import new
+from enfilade.cli.policy import policy
 from enfilade.cli.routes import routes
 from enfilade.cli.run import run
 from enfilade.cli.secrets import secrets
@@ -31,6 +32,6 @@ def main() -> None:
 
 
 for command in (
-    new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, users, clients, keys,
+    new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users, clients, keys,
 ):  # fmt: skip
     main.add_command(command)

@@ -12,7 +12,7 @@ from enfilade.config import Config
 from enfilade.errors import Finding
 from enfilade.govern.boundaries import boundaries
 from enfilade.govern.commits import second_commits
-from enfilade.govern.guards import forgotten_owner, forgotten_rate, unspent_budget
+from enfilade.govern.guards import bad_policies, crossing_alone, forgotten_owner, forgotten_rate, unspent_budget
 from enfilade.govern.problems import undeclared
 from enfilade.govern.program import Service, service_of
 from enfilade.govern.rows import row_fields
@@ -30,7 +30,7 @@ WARNINGS: Final = frozenset(("forgotten-owner", "forgotten-rate", "unspent-budge
 """Rules that may be wrong about what was meant; all others are errors."""
 _RULES: Final[tuple[Callable[[Service], Iterable[Finding]], ...]] = (
     undeclared, row_fields, foreign, loose_writes, written_in_queries, second_commits, forgotten_owner, forgotten_rate,
-    unspent_budget,
+    unspent_budget, crossing_alone,
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ def _everything(app: App, config: Config, read: Read, sources: Sources) -> Itera
     own = {name: one for name, one in read.contracts.items() if not one.type.__module__.startswith("enfilade.")}
     yield from boundaries(own.values(), sources)
     yield from injection(app, read, config)
+    yield from bad_policies(app, read.contracts.values())
     for name, build in read.builds.items():
         if isinstance(build, type) and name in own:  # what the platform brings is not the app's to mend
             yield from implementation(read.contracts[name], build)

@@ -1,8 +1,9 @@
 """What stands between a call and a service: one station a file, in the order in which the app puts them in the row.
 
-audit.py         who did what: one line for every command and every refusal
+audit.py         who did what: one line for every command and every refusal; on disk by trail.py, see chain.py, proof.py
 identity.py      who calls
 needs.py         may he
+policy.py        may he, as central policies see it
 meters/          how often, and how much
 deadline.py      how long
 concurrency.py   how many at once
@@ -33,6 +34,10 @@ from enfilade.guard.meters import Meters as Meters
 from enfilade.guard.needs import Callers as Callers
 from enfilade.guard.needs import needs as needs
 from enfilade.guard.needs import rules as rules
+from enfilade.guard.policy import Decide as Decide
+from enfilade.guard.policy import Decision as Decision
+from enfilade.guard.policy import Policy as Policy
+from enfilade.guard.policy import policies as policies
 from enfilade.guard.proof import Proof as Proof
 from enfilade.guard.proof import prove as prove
 from enfilade.guard.raises import Undeclared as Undeclared
