@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from enfilade import anyone, command, contract, query
 from enfilade.cli import main
 from enfilade.config import Config
 from enfilade.errors import StartError
-from enfilade.secrets.seal import DATA_KEY, DataKeys, next_key
+from enfilade.secrets.seal import DATA_KEY, DataKeys, Unsealable, next_key
 from enfilade.service import Encrypted, Key, Row, Table, atomic
 from enfilade.testing import Bench
 
@@ -87,13 +88,16 @@ async def test_a_data_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
 
 async def test_a_value_of_another_tenant_is_not_read_where_it_was_put(tmp_path: Path) -> None:
     async with bench(tmp_path, OLD) as stage:
-        await stage.acting("ann", tenant="t1").of(Diary).write("1", "of the first tenant")
-        assert await stage.acting("ann", tenant="t1").of(Diary).read("1") == "of the first tenant"
-        with sqlite3.connect(tmp_path / "diary.db") as connection:
-            ((stored,),) = connection.execute("SELECT text FROM note").fetchall()
+        first, second = (stage.acting("ann", tenant=name).of(Diary) for name in ("t1", "t2"))
+        await first.write("1", "of the first tenant")
+        await second.write("1", "of the second tenant")
+        with closing(sqlite3.connect(tmp_path / "diary.db")) as connection:
+            connection.execute("UPDATE note SET text = (SELECT text FROM note WHERE tenant = 't1') WHERE tenant = 't2'")
+            connection.commit()
 
-    assert stored[:4] == b"\x00\x02t1"
-    assert stage.running.stores["diary"].home.keys is not None
+        assert await first.read("1") == "of the first tenant"
+        with pytest.raises(Unsealable, match="another tenant"):
+            await second.read("1")
 
 
 APP = """
