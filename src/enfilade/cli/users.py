@@ -121,6 +121,6 @@ async def _row(service: UsersService, login: str, tenant: str) -> UserRow:
 def _service(store: Store) -> UsersService:
     from enfilade.clock import SystemClock
     from enfilade.identity import Passwords
-    from enfilade.identity.users.service import UserRow, UsersService
+    from enfilade.identity.users.service import LoginNameRow, UserRow, UsersService
 
-    return UsersService(store.table(UserRow), Passwords(), SystemClock())
+    return UsersService(store.table(UserRow), store.table(LoginNameRow), Passwords(), SystemClock())

@@ -15,12 +15,10 @@ from enfilade.identity.users.contract import Login, LoginTaken, Password, Role, 
 from enfilade.store import Row, Table, Taken, atomic
 
 
-class UserRow(Row, unique=[("realm", "folded")]):
+class UserRow(Row):
     id: Key[str]
     realm: Index[str]
     login: Sensitive[str]
-    folded: Sensitive[str]
-    """The login as it is looked for."""
     name: Sensitive[str]
     email: Sensitive[str]
     password: Sensitive[str]
@@ -29,10 +27,20 @@ class UserRow(Row, unique=[("realm", "folded")]):
     since: datetime
 
 
+class LoginNameRow(Row):
+    """Whose login it is. A table of its own, so that a login is found by its key: at once, however many try."""
+
+    realm: Key[str]
+    folded: Key[Sensitive[str]]
+    """The login as it is looked for."""
+    user: str
+
+
 @final
 @dataclass
 class UsersService(Users):
     rows: Table[UserRow]
+    names: Table[LoginNameRow]
     passwords: Passwords
     clock: Clock
 
@@ -61,7 +69,7 @@ class UsersService(Users):
         roles: tuple[Role, ...] = (),
     ) -> User:
         row = UserRow(
-            id=make_id(self.clock, "usr"), realm=realm, login=login, folded=_folded(login), name=name, email=email,
+            id=make_id(self.clock, "usr"), realm=realm, login=login, name=name, email=email,
             password=await self.passwords.hash(password), roles=roles, since=self.clock.now(),
         )  # fmt: skip
         try:
@@ -84,11 +92,12 @@ class UsersService(Users):
 
     async def find(self, login: str, tenant: str) -> UserRow | None:
         """The user of this name."""
-        rows = await self.rows.find("folded = :folded", "realm = :realm", folded=_folded(login), realm=tenant)
-        return rows[0] if rows else None
+        name = await self.names.get(tenant, _folded(login))
+        return None if name is None else await self.rows.get(name.user)
 
     @atomic
     async def _add(self, row: UserRow) -> None:
+        await self.names.add(LoginNameRow(realm=row.realm, folded=_folded(row.login), user=row.id))
         await self.rows.add(row)
 
     @atomic
@@ -100,6 +109,10 @@ class UsersService(Users):
 
     @atomic
     async def _remove(self, id: str) -> bool:
+        row = await self.rows.get(id)
+        if row is None:
+            return False
+        await self.names.delete(row.realm, _folded(row.login))
         return await self.rows.delete(id)
 
 
