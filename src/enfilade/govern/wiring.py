@@ -149,7 +149,8 @@ class _Asking:
                 return None
             if want.type in self._roles:
                 return "more than one service serves that role", f"Ask for one of their contracts instead of {name}."
-            return "nobody serves that contract", f"Add {name} to the services of the app, or ask for {name} | None."
+            remedy = f"Add {name} to the services of the app, or one that plays that role, or ask for {name} | None."
+            return "nobody serves that contract", remedy
         if want.kind == "secret" and want.secret is None:
             return "does not say which secret", unnamed(want.name)
         if want.kind == "other" and not _is_given(want.type):

@@ -252,7 +252,8 @@ class Injector:
     def _remedy(self, want: Want) -> str:
         match want.kind:
             case "contract":
-                return f"Add {_shown(want.type)} to the services of the app, or ask for {_shown(want.type)} | None."
+                name = _shown(want.type)
+                return f"Add {name} to the services of the app, or one that plays that role, or ask for {name} | None."
             case _:
                 name = _shown(want.type)
                 return (
