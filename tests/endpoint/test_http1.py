@@ -520,6 +520,20 @@ async def test_who_does_not_take_his_answer_is_left(house) -> None:
     assert len(await client.rest()) < 20_000_000
 
 
+async def test_who_takes_his_answer_slowly_gets_all_of_it(house) -> None:
+    made = await house(limits=Limits(head=0.1, silence=1.0))
+    client = await made.client()
+    await client.send(get(b"/large", b"connection: close\r\n"))
+    size, loop = 0, asyncio.get_running_loop()
+    began = loop.time()
+    while data := await client.reader.read(65536):
+        size += len(data)
+        await asyncio.sleep(0.005)
+
+    assert loop.time() - began > 1.0
+    assert size > 20_000_000
+
+
 # -- one after the other
 
 
@@ -624,6 +638,9 @@ class Wireless(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return False
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -633,7 +650,7 @@ class Wireless(asyncio.Transport):
 def test_it_is_all_the_same_how_the_bytes_are_cut(cuts: list[int]) -> None:
     async def serve() -> None:
         echo, transport = Echo(), Wireless()
-        connection = Connection(Door(served=[echo]))
+        connection = Connection(Door(served=[echo], limits=Limits(linger=0.0)))
         connection.connection_made(transport)
         for start, end in pairwise(sorted({0, len(SENT), *cuts})):
             connection.data_received(SENT[start:end])
@@ -654,7 +671,7 @@ def test_it_is_all_the_same_how_the_bytes_are_cut(cuts: list[int]) -> None:
 def test_whatever_comes_is_answered_or_refused_and_never_a_bug(sent: list[bytes]) -> None:
     async def serve() -> None:
         echo, transport = Echo(), Wireless()
-        connection = Connection(Door(served=[echo]))
+        connection = Connection(Door(served=[echo], limits=Limits(linger=0.0)))
         connection.connection_made(transport)
         for one in (b"POST / HTTP/1.1\r\nhost: a\r\n", *sent):
             connection.data_received(one)

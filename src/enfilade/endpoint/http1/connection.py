@@ -172,14 +172,13 @@ class Connection(asyncio.Protocol):
         said, self._reader.last = self._reader.last, True
         self._deaf = True
         self._rest = b""
-        if reading is not None:
-            if reading is self._current or reading in self._queue:
-                reading.fail(problem)  # whoever reads it is told, and answers
-            else:
-                self._close()  # it is answered already
-        elif self._current is None:
+        if reading is not None and (reading is self._current or reading in self._queue):
+            reading.fail(problem)  # whoever reads it is told, and answers
+        elif reading is not None and self._current is None:
+            self._close()  # it is answered already
+        elif reading is None and self._current is None:
             self._say(problem)
-        elif not said:
+        elif reading is None and not said:
             self._refusal = problem
 
     def _say(self, problem: Problem) -> None:
@@ -211,7 +210,8 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         if not self._transport.is_closing():
             self._transport.close()  # when all is sent, which may be never
-            self._wait(self._limits.silence, self._transport.abort)
+            self._moved, self._unsent = self._loop.time(), self._transport.get_write_buffer_size()
+            self._wait(self._limits.head, self._tick)
 
     # -- time
 
@@ -224,13 +224,14 @@ class Connection(asyncio.Protocol):
         """Look what is waited for, and for how long: one timer for all, so that a request costs none."""
         limits, now = self._limits, self._loop.time()
         left = limits.head
-        if self._stuck is not None:
+        if self._stuck is not None or self._transport.is_closing():
             unsent = self._transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._moved = now
             self._unsent = unsent
             if now - self._moved >= limits.silence:
                 self._transport.abort()
+                return
         elif self._reader.reading is not None:
             self._since = now if self._paused else self._since
             left = self._since + limits.silence - now
@@ -243,8 +244,7 @@ class Connection(asyncio.Protocol):
                 return
             if left <= 0:
                 self._close()
-        if not self._transport.is_closing():
-            self._wait(min(max(left, 0.01), limits.head), self._tick)
+        self._wait(min(max(left, 0.01), limits.head), self._tick)
 
     # -- answering
 

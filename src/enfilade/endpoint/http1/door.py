@@ -39,7 +39,7 @@ class Limits:
     """From a connection's begin to its first request, and from the first byte of a request to the end of its head."""
     idle: float = 65.0
     """From an answer to the next request: more than the 60 for which most proxies keep their connections."""
-    silence: float = 30.0
+    silence: float = 60.0
     """Without a byte of a body that is waited for, or taken of an answer that is sent."""
     linger: float = 1.0
     """For which a client that is refused may go on sending: one that is cut off while it sends never reads why."""

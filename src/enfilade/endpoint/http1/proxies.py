@@ -41,10 +41,13 @@ class Proxies:
         return found is not None and any(found in network for network in self._networks)
 
 
-@lru_cache(maxsize=1024)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """The address in one entry, which may have a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`."""
-    text = text.strip()
+    return _read(text.strip()) if len(text) < 64 else None
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
