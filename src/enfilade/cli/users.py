@@ -24,7 +24,7 @@ tenant_option = click.option("--tenant", default="", help="The tenant that they 
 
 @click.group("users")
 def users() -> None:
-    """Add, list or remove the people that the platform keeps for the app."""
+    """Add, list or remove people that the platform keeps."""
 
 
 @users.command("list")
