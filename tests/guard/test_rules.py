@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast, final
 
 import pytest
 
-from enfilade import Meta, Principal, Role, Sensitive, command, peers, rule, signed_in
+from enfilade import App, Meta, Principal, Role, Sensitive, command, contract, peers, rule, signed_in
 from enfilade.call import row
 from enfilade.contract.need import Need
 from enfilade.contract.read import read
 from enfilade.errors import Forbidden, Problem, StartError, Unauthenticated
 from enfilade.guard import needs, rules
+from enfilade.testing import Caller, Stage
 
 ANN = Principal(subject="ann", roles=frozenset({"support"}))
 EVE = Principal(subject="eve", roles=frozenset({"support", "manager"}))
@@ -169,3 +170,38 @@ def test_a_need_that_no_guard_knows_does_not_start() -> None:
 
     with pytest.raises(StartError, match="no guard knows the need"):
         read(contract_with(OnFridays()))
+
+
+# -- over the whole row
+
+
+@contract(needs=Role("support") & few)
+class Till(Protocol):
+    @command("POST /buy")
+    async def buy(self, quantity: Amount) -> int: ...
+
+
+@final
+class TillService(Till):
+    async def buy(self, quantity: Amount) -> int:
+        return quantity
+
+
+async def test_a_request_is_refused_by_role_before_it_is_read_and_by_rule_after() -> None:
+    app = App("till", services=[Till])
+    app.service(Till).by(TillService)
+    async with Stage(app) as stage:
+
+        async def buy(who: Caller, quantity: object) -> int:
+            return (await stage.http.post("/buy", json={"quantity": quantity}, headers=who.headers)).status_code
+
+        ann, eve = stage.acting("ann", roles=["support"]), stage.acting("eve", roles=["support", "manager"])
+
+        assert await buy(stage.acting("bob"), "nonsense") == 403
+        assert await buy(ann, "nonsense") == 422
+        assert [await buy(ann, 10), await buy(ann, 9), await buy(eve, 10), await buy(stage.nobody, 9)] == [
+            403,
+            200,
+            200,
+            401,
+        ]
