@@ -84,3 +84,21 @@ def _awaiting(work: Any) -> Any:
         await work()
 
     return unit
+
+
+async def test_a_blob_belongs_to_the_tenant_of_the_call_that_put_it(blobs: Blobs, calling: Any) -> None:
+    with calling(None, tenant="a"):
+        blob = await blobs.put(chunks(b"ours"))
+    with calling(None, tenant="b"):
+        await blobs.drop(blob)
+        with pytest.raises(NotFound):
+            await read(blobs, blob)
+    with pytest.raises(NotFound):
+        await read(blobs, blob)
+    with calling(None, wide=True):
+        assert await read(blobs, blob) == b"ours"
+    with calling(None, tenant="a"):
+        assert await read(blobs, blob) == b"ours"
+        await blobs.drop(blob)
+        with pytest.raises(NotFound):
+            await read(blobs, blob)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from enfilade.contract.marks import Index, Key, Unique
+from enfilade.contract.marks import Index, Key, Owned, Unique
 from enfilade.contract.money import Money
 from enfilade.errors import CheckFailed, Taken
-from enfilade.store import Change, Row, Store
+from enfilade.store import Change, Row, Store, atomic
+from enfilade.store.engine import Statement
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -288,3 +289,44 @@ async def test_processes_that_start_at_once_make_the_tables_together(place: Any)
     await asyncio.gather(*(store.migrate(apply=True) for store in stores))
 
     assert [await store.migrate(apply=True) for store in stores] == [[], [], []]
+
+
+async def test_rows_from_before_there_were_tenants_are_those_of_the_nameless_one(
+    release: Release, calling: Any
+) -> None:
+    kind = row(fields={"text": Unique[str], "at": Index[datetime], "who": Owned[str]}, check=["text <> ''"])
+    store, _ = await release.start(kind)
+    await put(store, kind, {"id": "a", "text": "x", "at": NOON, "who": "ann"})
+    drops = ["DROP INDEX note_text_key", "DROP INDEX note_at_idx"]
+    if store.home.dialect.name == "postgres":
+        drops.append("ALTER TABLE note DROP COLUMN tenant CASCADE")
+        drops.append("ALTER TABLE note ADD PRIMARY KEY (id)")
+    else:
+        drops.append("ALTER TABLE note RENAME TO older")
+        columns = "id TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, who TEXT NOT NULL"
+        drops.append(f"CREATE TABLE note ({columns}) STRICT")
+        drops.append("INSERT INTO note SELECT id, text, at, who FROM older")
+        drops.append("DROP TABLE older")
+    drops += ["CREATE UNIQUE INDEX note_text_key ON note (text)", "CREATE INDEX note_at_idx ON note (at)"]
+    await store.home.engine.change([Statement(sql, (), "count") for sql in drops])
+
+    _, shown = await release.start(kind, apply=False)
+    store, changes = await release.start(kind)
+    _, nothing = await release.start(kind)
+
+    what = "give note a tenant, which its key and its indexes begin with; the rows there are get ''"
+    assert told(shown) == [(what, "additive", False)]
+    assert told(changes) == [(what, "additive", True)]
+    assert nothing == []
+    with calling(store, tenant="t1"):
+        assert await store.table(kind).count() == 0
+    await put(store, kind, {"id": "b", "text": "y", "at": NOON, "who": "ann"})
+    assert [one.id for one in await store.table(kind).find(order="id")] == ["a", "b"]
+
+    @atomic
+    async def add() -> None:
+        await store.table(kind).add(kind(id="a", text="x", at=NOON, who="bob"))
+
+    with calling(store, tenant="t1"):
+        await add()
+        assert await store.database.value(int, "select count(*) from note") == 1

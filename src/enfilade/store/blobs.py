@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, Protocol
 
 from enfilade.contract.blob import Blob
 from enfilade.errors import NotFound
+from enfilade.store.scope import tenant
 from enfilade.store.unit import refuse_in_unit
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -21,7 +22,11 @@ _PIECE: Final = 256 * 1024
 
 
 class Blobs(Protocol):
-    """A place for the bytes of blobs; a blob itself is a value that says what they are."""
+    """A place for the bytes of blobs; a blob itself is a value that says what they are.
+
+    They belong to the tenant of the call that puts them. For other tenants they are not there; an operation that needs
+    `any_tenant` reads those of all.
+    """
 
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
@@ -49,7 +54,7 @@ class FolderBlobs:
     ) -> Blob:
         refuse_in_unit("a blob")
         id, size, digest = secrets.token_hex(16), 0, hashlib.sha256()
-        path = self._folder / id[:2] / id
+        path = self._of(_mine()) / id[:2] / id
         new = path.with_suffix(".new")
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         file = new.open("wb")  # (at once: a thread might make it when whoever asked has gone)
@@ -71,7 +76,7 @@ class FolderBlobs:
     async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         refuse_in_unit("a blob")
         try:
-            file = await asyncio.to_thread(self._path(blob).open, "rb")
+            file = await asyncio.to_thread(self._found(blob, tenant()).open, "rb")
         except FileNotFoundError:
             raise NotFound(detail=f"The bytes of blob {blob.id} are gone.") from None
         try:
@@ -85,12 +90,25 @@ class FolderBlobs:
 
     async def drop(self, blob: Blob) -> None:
         refuse_in_unit("a blob")
-        await asyncio.to_thread(self._path(blob).unlink, missing_ok=True)
+        await asyncio.to_thread(self._found(blob, _mine()).unlink, missing_ok=True)
 
-    def _path(self, blob: Blob) -> Path:
+    def _of(self, whose: str) -> Path:
+        """A tenant's folder; its name is not one that a tenant could choose."""
+        return self._folder / f"of-{hashlib.sha256(whose.encode()).hexdigest()[:32]}" if whose else self._folder
+
+    def _found(self, blob: Blob, whose: str | None) -> Path:
+        """Where it would lie."""
         if not _ID.fullmatch(blob.id):  # an id from outside must not lead out of the folder
             raise NotFound(detail="There is no such blob.")
-        return self._folder / blob.id[:2] / blob.id
+        place = Path(blob.id[:2]) / blob.id
+        if whose is None:
+            return next(self._folder.glob(f"of-*/{place}"), self._folder / place)
+        return self._of(whose) / place
+
+
+def _mine() -> str:
+    """Whose a blob becomes; in a call of all tenants, of nobody's."""
+    return tenant() or ""
 
 
 def _keep(file: BinaryIO) -> None:
@@ -103,7 +121,8 @@ class MemoryBlobs:
     """Blobs in memory, for tests."""
 
     def __init__(self) -> None:
-        self._bytes: dict[str, bytes] = {}
+        self._bytes: dict[tuple[str, str], bytes] = {}
+        """By tenant and id."""
 
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
@@ -111,17 +130,19 @@ class MemoryBlobs:
         refuse_in_unit("a blob")
         content = b"".join([chunk async for chunk in chunks])
         id = secrets.token_hex(16)
-        self._bytes[id] = content
+        self._bytes[_mine(), id] = content
         return Blob(
             id=id, size=len(content), media_type=media_type, sha256=hashlib.sha256(content).hexdigest(), name=name
         )
 
     async def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         refuse_in_unit("a blob")
-        if blob.id not in self._bytes:
+        whose = tenant()
+        found = [content for (of, id), content in self._bytes.items() if id == blob.id and whose in (of, None)]
+        if not found:
             raise NotFound(detail=f"The bytes of blob {blob.id} are gone.")
-        yield self._bytes[blob.id][start:end]
+        yield found[0][start:end]
 
     async def drop(self, blob: Blob) -> None:
         refuse_in_unit("a blob")
-        self._bytes.pop(blob.id, None)
+        self._bytes.pop((_mine(), blob.id), None)

@@ -19,7 +19,7 @@ import msgspec
 
 from enfilade.contract.declare import SAID
 from enfilade.contract.message import Event, event_name
-from enfilade.contract.need import anyone
+from enfilade.contract.need import Anyone, AnyTenant, anyone
 from enfilade.contract.operation import Operation, Parameter
 from enfilade.errors import Finding, StartError
 from enfilade.topic.schedule import Schedule
@@ -42,6 +42,7 @@ class _Every:
     period: str
     at: str
     where: Where
+    needs: Anyone | AnyTenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class Scheduled:
     """The method's name."""
     schedule: Schedule
     runs: Where
+    needs: Anyone | AnyTenant
+    """`any_tenant` where it is of all tenants, else of the one without a name."""
     where: str
     """`file:line` of the method."""
     summary: str
@@ -86,16 +89,17 @@ def on(
 
 
 def every(
-    period: str, *, at: str = "", where: Where = "fleet"
+    period: str, *, at: str = "", where: Where = "fleet", needs: Anyone | AnyTenant = anyone
 ) -> Callable[[Callable[[S], Coroutine[Any, Any, None]]], Callable[[S], Coroutine[Any, Any, None]]]:
     """Run by the clock: `@every("1h")`, `@every("1d", at="03:00")` (UTC).
 
     `where="fleet"`: once for all replicas, remembered across restarts; turns that were missed are made up by one.
     `where="replica"`: in each process, as long as it lives; for caches.
+    `needs=any_tenant`: it sees the rows of all tenants, and says for whom it does something: `with acting(tenant=...)`.
     """
 
     def say(method: Callable[[S], Coroutine[Any, Any, None]]) -> Callable[[S], Coroutine[Any, Any, None]]:
-        _mark(method, _Every(period, at, where))
+        _mark(method, _Every(period, at, where, needs))
         return method
 
     return say
@@ -142,8 +146,12 @@ def schedules_of(service: type) -> tuple[Scheduled, ...]:
                 findings.append(Finding(_place(method), what, remedy, "schedule"))
                 continue
             if not wrong:
-                runs, where = marks[0].where, _place(method)
-                read.append(Scheduled(name=name, schedule=schedule, runs=runs, where=where, summary=_summary(method)))
+                read.append(
+                    Scheduled(
+                        name=name, schedule=schedule, runs=marks[0].where, needs=marks[0].needs, where=_place(method),
+                        summary=_summary(method),
+                    )
+                )  # fmt: skip
     if findings:
         raise StartError(findings)
     return tuple(read)
@@ -152,19 +160,20 @@ def schedules_of(service: type) -> tuple[Scheduled, ...]:
 def operation_for(handler: Heard | Scheduled, service: str, *, timeout: float = 30.0) -> Operation:
     """The operation that a handler is to the row: a command of its service, called by the one that said the event.
 
-    It needs nobody (`anyone`) because nobody can call it: it is in no contract and has no route.
+    It needs nobody because nobody can call it: it is in no contract and has no route.
     """
     parameters: tuple[Parameter, ...] = ()
     if isinstance(handler, Heard):
         name = handler.parameter
         parameters = (Parameter(name=name, wire=name, type=handler.event, place="body"),)
+    needs = handler.needs if isinstance(handler, Scheduled) else anyone
     request = msgspec.defstruct(
         f"{handler.name}_request", [(one.name, one.type) for one in parameters], frozen=True, kw_only=True
     )
     return Operation(
         id=f"{service}.{handler.name}", service=service, name=handler.name, kind="command", summary=handler.summary,
         description="", method="", path="", parameters=parameters, defaults={}, request=request, result=types.NoneType,
-        style="nothing", returns="", status=204, raises=(), needs=anyone, rates=(), timeout=timeout, idle=timeout,
+        style="nothing", returns="", status=204, raises=(), needs=needs, rates=(), timeout=timeout, idle=timeout,
         body_limit=0, idempotent=True, deprecated=None, level=None, names="snake", where=handler.where,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from enfilade.call import Call
+from enfilade.call import Call, enter, leave
 from enfilade.contract.blob import Blob
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Request, Response
@@ -95,6 +95,10 @@ def offers_of(operation: Operation) -> tuple[str, ...]:
 
 
 async def _drop_files(site: Site, call: Call) -> None:
-    for argument in call.arguments.values():
-        if isinstance(argument, Blob):
-            await site.blobs.drop(argument)
+    token = enter(call)  # whose tenant's they are
+    try:
+        for argument in call.arguments.values():
+            if isinstance(argument, Blob):
+                await site.blobs.drop(argument)
+    finally:
+        leave(token)

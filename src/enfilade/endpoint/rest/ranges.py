@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 from urllib.parse import quote
 
-from enfilade.call import Call
+from enfilade.call import Call, enter, leave
 from enfilade.contract.blob import Blob
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Headers, NoPieces, Request, Response
@@ -49,8 +49,13 @@ def file_replier(operation: Operation, blobs: Blobs) -> FileReply:
         status = operation.status if part is None else 206
         if request.method == "HEAD":
             return Response(status, head, NoPieces())
-        file = blobs.open(blob, start, end)
-        return Response(status, head, _Begun(await anext(file, b""), file))
+        token = enter(call)  # whose tenant's file it has to be
+        try:
+            file = blobs.open(blob, start, end)
+            first = await anext(file, b"")
+        finally:
+            leave(token)
+        return Response(status, head, _Begun(first, file))
 
     return reply
 
