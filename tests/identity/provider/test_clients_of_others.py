@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oidc.core.util import create_half_hash
 from joserfc.jwk import RSAKey
+
+from enfilade import App
+from enfilade.cli.serve import serving
+from enfilade.config import Config
+from enfilade.identity.provider import Provider, ProviderSettings
+from enfilade.identity.provider.clients import Clients
+from enfilade.identity.provider.rows import ClientRow, InviteRow
+from enfilade.identity.users import Users
 
 MACHINE = ("client_credentials",)
 
@@ -27,6 +38,8 @@ async def test_code_with_pkce_gives_tokens_that_the_app_believes(world: Any) -> 
     assert me.json() == "acc_ann user  editor"
     said = await world.claims(token["id_token"])
     assert (said["iss"], said["sub"], said["aud"], said["nonce"]) == (world.ISSUER, "acc_ann", client.id, "n-1")
+    assert said["at_hash"] == (create_half_hash(token["access_token"], "ES256") or b"").decode()
+    assert said["auth_time"] == int(world.stage.clock.now().timestamp())
     info = await oauth.get(f"{world.ISSUER}/userinfo")
     assert info.json() == {
         "sub": "acc_ann", "name": "Ann <Arbor>", "email": "ann@example.com", "email_verified": True,
@@ -110,3 +123,21 @@ async def test_introspection_and_revocation(world: Any) -> None:
     assert (before["active"], before["sub"], before["client_id"]) == (True, "acc_ann", client.id)
     assert revoked.status_code == 200
     assert after == {"active": False}
+
+
+async def test_the_same_over_a_real_socket(tmp_path: Path) -> None:
+    config = Config(data="sqlite::memory:", folder=str(tmp_path), service={"provider": {"algorithm": "ES256"}})
+    app = App("shop", services=[Provider, Users], config=config)
+    async with serving(app, port=0) as url:
+        assert app.running_now is not None
+        store = app.running_now.stores["provider"]
+        clients = Clients(store.table(ClientRow), store.table(InviteRow), ProviderSettings(), app.clock)
+        async with store.unit():
+            client, secret = await clients.add("Robot", grants=MACHINE)
+
+        oauth: Any = AsyncOAuth2Client(client.id, secret, trust_env=False)
+        async with oauth:
+            token = await oauth.fetch_token(f"{url}/token", grant_type="client_credentials")
+            told = await oauth.introspect_token(f"{url}/introspect", token=token["access_token"])
+
+    assert told.json()["active"] is True

@@ -28,7 +28,7 @@ from enfilade.identity.provider.problems import BadClient, BadToken, FormRefused
 
 _PAGES = Rate("120/minute", per="address")
 _PASSWORDS = Rate("60/minute", per="address", burst=20)
-_TOKENS = Rate("600/minute", per="address")
+_TOKENS = Rate("3000/minute", per="address")
 _REGISTER = Rate("10/minute", per="address")
 
 
