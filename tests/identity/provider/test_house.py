@@ -316,14 +316,18 @@ async def test_secrets_are_kept_as_hashes_only(world: Any) -> None:
     assert not any(one in kept for one in (secret, back["code"], token["refresh_token"], invite))
 
 
-async def test_what_has_expired_is_forgotten(world: Any) -> None:
+async def test_what_has_expired_is_forgotten_however_much_it_is(world: Any) -> None:
     client, secret = await world.client()
     await world.exchanged(client, secret)
+    spent = world.store.table(SpentRow)
+    async with world.store.unit():
+        for number in range(1200):
+            await spent.add(SpentRow(id=str(number), ends=world.stage.clock.now()))
 
     await world.stage.clock.advance(32 * 86400)
     await world.stage.advance(1200)
 
-    for row in (CodeRow, RefreshRow, LoginRow, GrantedRow):
+    for row in (CodeRow, RefreshRow, LoginRow, GrantedRow, SpentRow):
         assert await world.stage.rows(row) == ()
 
 
@@ -385,3 +389,31 @@ async def test_the_audit_names_who_signed_in_and_which_client_asked(
     assert by["provider.sign_in"] == by["provider.decide"] == "acc_ann"
     assert by["provider.token"] == client.id
     assert not any(one in caplog.text for one in (secret, token["access_token"], token["refresh_token"], "password"))
+
+
+async def test_nothing_that_is_secret_is_written_anywhere_by_the_way(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        client, secret = await world.client()
+        browser = await world.browser()
+        back = await world.allowed(client, browser)
+        token = await world.exchanged(client, secret)
+        await world.token(client, secret, grant_type="refresh_token", refresh_token=token["refresh_token"])
+        await world.token(client, secret, grant_type="refresh_token", refresh_token=token["refresh_token"])
+        http = await world.http()
+        await http.post("/introspect", data={"token": token["access_token"]}, auth=(client.id, secret))
+
+    written = caplog.text + repr(world.stage.running.recorder.recent())
+    cookie = browser.http.cookies["enfilade"]
+    secrets = [
+        secret,
+        back["code"],
+        cookie,
+        "ann's password",
+        *(token[f"{one}_token"] for one in ("access", "refresh")),
+    ]
+    assert "provider.token" in written
+    assert [one for one in secrets if one in written] == []
+    pages = [await browser.get("/authorize", **world.request(client, prompt="login"))]
+    assert [one for one in secrets for page in pages if one in page.text] == []

@@ -29,6 +29,7 @@ from enfilade.identity.provider.problems import BadClient, BadToken, FormRefused
 _PAGES = Rate("120/minute", per="address")
 _PASSWORDS = Rate("60/minute", per="address", burst=20)
 _TOKENS = Rate("3000/minute", per="address")
+_DEVICES = Rate("60/minute", per="address")
 _REGISTER = Rate("10/minute", per="address")
 
 
@@ -77,7 +78,7 @@ class Provider(Protocol):
         """Tokens for a grant."""
         ...
 
-    @command(raises=[Refused, BadClient], rate=_TOKENS)
+    @command(raises=[Refused, BadClient], rate=_DEVICES)
     async def device(self, client: Credentials, scope: str = "", resource: tuple[str, ...] = ()) -> DeviceAnswer:
         """A device wants to be let in."""
         ...
@@ -107,6 +108,11 @@ class Provider(Protocol):
     @command(needs=peers)
     async def make_keys(self) -> None:
         """Make the keys that are missing."""
+        ...
+
+    @command(needs=peers)
+    async def forget(self) -> bool:
+        """Forget some of what has expired; whether there is more of it."""
         ...
 
     @command(needs=peers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, final
 
 from enfilade.call import Principal, current
@@ -61,7 +61,7 @@ from enfilade.topic import every
 _REMEMBERED: Final = timedelta(days=1)
 """How long an expired code is kept: who uses it a second time so late is still found out."""
 _AT_ONCE: Final = 500
-"""Rows that one sweep removes of each table."""
+"""Rows that are removed in one unit of work."""
 
 
 @final
@@ -220,26 +220,33 @@ class ProviderService(Provider):
 
     @every("10m")
     async def sweep(self) -> None:
-        """Forget what has expired."""
-        await self._sweep()
+        """Forget what has expired, some at a time, so that nobody waits long for the store."""
+        while await self.itself.forget():
+            pass
+
+    async def forget(self) -> bool:
+        return await self._forget()
 
     @atomic
-    async def _sweep(self) -> None:
+    async def _forget(self) -> bool:
         now = self.clock.now()
-        swept: tuple[tuple[Table[Any], str, Any], ...] = (
+        swept: tuple[tuple[Table[Any], str, datetime], ...] = (
             (self.invites, "hash", now),
             (self.logins, "hash", now),
             (self.granted_rows, "id", now),
             (self.codes, "hash", now - _REMEMBERED),
             (self.refreshes, "hash", now),
-            (self.devices, "hash", now - _REMEMBERED),
+            (self.devices, "hash", now),
             (self.spent, "id", now),
         )
+        left = _AT_ONCE
         for table, key, end in swept:
-            for row in await table.find("ends < :end", end=end, limit=_AT_ONCE):
+            for row in await table.find("ends < :end", end=end, limit=left):
                 await table.delete(getattr(row, key))
+                left -= 1
         for row in await self.key_rows.find("until < :now"):
             await self.key_rows.delete(row.kid)
+        return left == 0
 
     async def _with_keys(self) -> None:
         """The first who needs a key has them made, in a unit of work of its own."""
