@@ -13,8 +13,8 @@ import pytest
 
 from enfilade.clock import SystemClock
 from enfilade.contract.marks import Key, Version
-from enfilade.errors import StartError, Unavailable
-from enfilade.store import Row, Store, atomic, open_store
+from enfilade.errors import Misuse, StartError, Unavailable
+from enfilade.store import Entry, Row, Store, atomic, open_store
 from enfilade.store.engine import Statement
 from enfilade.trace.recorder import Recorder
 
@@ -166,3 +166,53 @@ async def test_a_driver_that_is_not_installed_is_one_clear_error(monkeypatch: py
 
     with pytest.raises(StartError, match=r"enfilade\[postgres\]"):
         await opened("postgresql://127.0.0.1/shop").open()
+
+
+@pytest.fixture
+async def plain_url(postgres_server: Any, postgres_url: str) -> AsyncGenerator[str]:
+    """The same database for a role that may make roles and a schema, and nothing else."""
+    name = "bank_owner"
+    postgres_server.psql(f"CREATE ROLE {name} LOGIN CREATEROLE; GRANT CREATE ON DATABASE postgres TO {name};")
+    roles = "enfilade_plain, enfilade_plain_all"
+    postgres_server.psql("GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO PUBLIC;")
+    yield postgres_url.replace("postgres:@", f"{name}:@")
+    postgres_server.psql(f"DROP OWNED BY {name} CASCADE;")
+    if "enfilade_plain" in postgres_server.psql("SELECT rolname FROM pg_roles;"):
+        postgres_server.psql(f"DROP OWNED BY {roles} CASCADE; DROP ROLE {roles};")
+    postgres_server.psql(f"DROP ROLE {name};")
+
+
+async def test_a_role_that_is_no_superuser_keeps_tenants_apart_too(plain_url: str, calling: Any) -> None:
+    bank = Bank(opened(plain_url, "plain"))
+    store = bank.store
+    await store.open()
+    await store.migrate(apply=True)
+    assert await store.migrate(apply=False) == []
+
+    @atomic
+    async def add(free: int) -> None:
+        await bank.accounts.add(AccountRow(id="a", free=free))
+        assert await store.database.run("update account set free = free + 1") == 1
+        await store.outbox.add(Entry(id=str(free), topic="t", source="s", at=CLOCK.now(), body=b"x"))
+
+    for tenant, free in (("one", 1), ("two", 2)):
+        with calling(store, tenant=tenant):
+            await add(free)
+    for tenant, free in (("one", 2), ("two", 3)):
+        with calling(store, "query", tenant=tenant):
+            assert await store.database.value(int, "select sum(free) from account") == free
+            for sql in ("select set_config('role', 'none', true)", "select count(*) from enfilade_outbox"):
+                with pytest.raises(Misuse):
+                    await store.database.value(str, sql)
+    await store.close()
+
+
+async def test_who_may_not_make_roles_is_told_who_could(postgres_server: Any, plain_url: str) -> None:
+    postgres_server.psql("ALTER ROLE bank_owner NOCREATEROLE;")
+    store = opened(plain_url, "other")
+    await store.open()
+    store.table(AccountRow)
+
+    with pytest.raises(StartError, match="CREATE ROLE enfilade_other NOLOGIN"):
+        await store.migrate(apply=True)
+    await store.close()

@@ -15,6 +15,7 @@ from enfilade.call import Call, Principal, row
 from enfilade.clock import VirtualClock
 from enfilade.contract.message import Event
 from enfilade.contract.operation import Operation
+from enfilade.guard.needs import needs
 from enfilade.service.host import home, hosted
 from enfilade.store import Store, open_store
 from enfilade.topic import Heard, Messaging, Pace, consumers_of, operation_for
@@ -49,7 +50,8 @@ class World:
         await store.migrate(apply=True)
 
         def handler(operation: Operation) -> Any:
-            return row(operation, (self.recorder.station, home(store)), hosted(operation, service))
+            guard = needs(lambda service: self.stores)
+            return row(operation, (self.recorder.station, guard, home(store)), hosted(operation, service))
 
         (messaging or self.messaging).join(store, consumers_of(type(service), name, handler))
         return service

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from enfilade.call import Call, current
+from enfilade.call import Call, acting, current
+from enfilade.contract.marks import Key
 from enfilade.contract.message import Event
-from enfilade.store import Store, atomic
+from enfilade.contract.need import any_tenant
+from enfilade.store import Row, Store, Table, atomic
 from enfilade.topic import Messaging, Topic, every, on
 
 HOUR = timedelta(hours=1)
@@ -191,3 +193,48 @@ async def test_the_next_moment_at_which_something_is_due_is_known(world: Any, bi
     await world.settle(2 * HOUR)
 
     assert await world.messaging.next_due() == start + 3 * HOUR
+
+
+class HouseRow(Row):
+    id: Key[str]
+
+
+class HouseFull(Event, key="id"):
+    id: str
+
+
+class Houses:
+    """Has rows of several tenants, and does something about each by the clock."""
+
+    def __init__(self, store: Store) -> None:
+        self.houses: Table[HouseRow] = store.table(HouseRow)
+        self.full = Topic(HouseFull, "houses")
+        self.heard: list[tuple[str, str, int]] = []
+
+    @atomic
+    async def build(self, id: str) -> None:
+        await self.houses.add(HouseRow(id=id))
+
+    @every("1h", needs=any_tenant)
+    @atomic
+    async def look(self) -> None:
+        for tenant in await self.houses.tenants():
+            with acting(tenant=tenant):
+                for house in await self.houses.find():
+                    await self.full.publish(HouseFull(id=house.id))
+
+    @on(HouseFull)
+    async def hear(self, event: HouseFull) -> None:
+        self.heard.append((current().tenant, event.id, await self.houses.count()))
+
+
+async def test_a_schedule_of_all_tenants_does_for_each_what_is_heard_as_its_own(world: Any) -> None:
+    houses: Houses = await world.join("houses", Houses)
+    for tenant in ("a", "b"):
+        await world.call("houses", houses.build, "h1", tenant=tenant)
+    await world.call("houses", houses.build, "h2", tenant="b")
+    await world.messaging.start(background=False)
+
+    await world.settle(HOUR)
+
+    assert sorted(houses.heard) == [("a", "h1", 1), ("b", "h1", 2), ("b", "h2", 2)]

@@ -32,8 +32,10 @@ class Roles:
         """The statements that make the roles and let them in. They may be run again."""
         made = [
             f"DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN "
-            f"CREATE ROLE {quoted(role)} NOLOGIN; END IF; "
-            f"IF NOT pg_has_role('{role}', 'MEMBER') THEN GRANT {quoted(role)} TO CURRENT_USER; END IF; END $$"
+            f"CREATE ROLE {quoted(role)} NOLOGIN; GRANT {quoted(role)} TO CURRENT_USER; END IF; "
+            f"EXCEPTION WHEN insufficient_privilege THEN RAISE insufficient_privilege USING MESSAGE = format("
+            f"'%s; let an administrator run: CREATE ROLE {role} NOLOGIN; GRANT {role} TO %I', SQLERRM, current_user); "
+            f"END $$"
             for role in (self.one, self.all)
         ]
         return [
