@@ -14,13 +14,16 @@ from enfilade import (
     Maybe,
     Message,
     Money,
+    Principal,
     Problem,
     Rate,
+    Role,
     Stream,
     anyone,
     command,
     contract,
     query,
+    rule,
 )
 from enfilade.service import Key, Row, Table, Topic, Version, atomic, every, on, where
 from enfilade.testing import Bench
@@ -30,6 +33,25 @@ class Product(Message):
     sku: str
     price: Money
     note: Maybe[str] = UNSET
+
+
+@rule
+def few(caller: Principal, quantity: int) -> bool:
+    return quantity <= 9
+
+
+@rule  # wrong
+def says_no_truth(quantity: int) -> str:
+    return "yes"
+
+
+@rule  # wrong
+async def waits(quantity: int) -> bool:
+    return True
+
+
+few(Principal(subject="ann"), "nine")  # wrong
+Role("support") & (lambda quantity: quantity <= 9)  # wrong
 
 
 class Sold(Event, key="sku"):
