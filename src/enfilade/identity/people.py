@@ -12,7 +12,7 @@ from typing import Protocol
 from enfilade.contract.declare import command, query
 from enfilade.contract.marks import Sensitive
 from enfilade.contract.message import Message
-from enfilade.contract.need import peers
+from enfilade.contract.need import any_tenant, peers
 from enfilade.errors import Problem
 
 
@@ -39,14 +39,17 @@ class UnknownPerson(Problem, status=404):
 
 
 class People(Protocol):
-    """Knows people by their passwords and by their subjects."""
+    """Knows people by their passwords and by their subjects.
 
-    @command(needs=peers, raises=[LoginRefused])
+    Who signs in is of no tenant yet, so these operations see the rows of all; `with acting(tenant=tenant):` narrows it.
+    """
+
+    @command(needs=peers & any_tenant, raises=[LoginRefused])
     async def authenticate(self, login: Sensitive[str], password: Sensitive[str], tenant: str = "") -> Person:
         """Who this is. An unknown login takes as long as a wrong password, and is refused with the same words."""
         ...
 
-    @query(needs=peers, raises=[UnknownPerson])
+    @query(needs=peers & any_tenant, raises=[UnknownPerson])
     async def person(self, subject: str) -> Person:
         """The person as he is now; asked whenever a token is made for him."""
         ...

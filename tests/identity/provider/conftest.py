@@ -17,7 +17,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import import_key
 
-from enfilade import App, Scope, contract, current, peers, query, signed_in
+from enfilade import App, Scope, any_tenant, contract, current, peers, query, signed_in
 from enfilade.config import Config
 from enfilade.identity.people import LoginRefused, People, Person, UnknownPerson
 from enfilade.identity.provider import Provider, ProviderSettings
@@ -40,7 +40,7 @@ def challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-@contract(needs=peers)
+@contract(needs=peers & any_tenant)
 class Folk(People, Protocol):
     """People of the app's own."""
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from enfilade.call import Principal
 from enfilade.errors import NotFound
 from enfilade.identity.people import LoginRefused, UnknownPerson
 from enfilade.identity.users import Users
@@ -59,6 +60,17 @@ async def test_a_login_is_one_users_within_a_tenant(bench: Bench) -> None:
     with pytest.raises(LoginRefused):
         await users.authenticate("ann", "correct horse", "acme")
     assert [one.id for one in (await users.users("acme")).items] == [theirs.id]
+
+
+async def test_who_adds_a_user_from_within_a_tenant_adds_him_for_all(bench: Bench) -> None:
+    theirs = Principal(subject="acc_1", tenant="acme")
+    within: Users = bench.running.get(Users, acting=theirs, peer="tests")
+
+    added = await within.add("ann", "correct horse", realm="acme")
+
+    assert (await bench.of(Users).authenticate("ann", "correct horse", "acme")).subject == added.id
+    with pytest.raises(LoginTaken):
+        await bench.of(Users).add("ann", "battery staple", realm="acme")
 
 
 async def test_passwords_change_and_users_go(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from enfilade.contract.declare import command, contract, query
 from enfilade.contract.marks import Meta, Sensitive
 from enfilade.contract.message import Message
-from enfilade.contract.need import peers
+from enfilade.contract.need import any_tenant, peers
 from enfilade.contract.page import FIRST, Page, Paging
 from enfilade.errors import Problem
 from enfilade.identity.people import People, UnknownPerson
@@ -36,7 +36,7 @@ class LoginTaken(Problem, status=409):
     """Another user of this tenant has this login."""
 
 
-@contract(needs=peers, owner="platform")
+@contract(needs=peers & any_tenant, owner="platform")
 class Users(People, Protocol):
     """Keeps people with their passwords, for peers and for the command line."""
 

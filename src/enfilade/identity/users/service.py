@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import final
 
+from enfilade.call import acting, current_or_none
 from enfilade.clock import Clock, make_id
 from enfilade.contract.marks import Index, Key, Sensitive
 from enfilade.contract.page import FIRST, Page, Paging
@@ -45,6 +47,10 @@ class UsersService(Users):
     clock: Clock
 
     async def authenticate(self, login: Sensitive[str], password: Sensitive[str], tenant: str = "") -> Person:
+        with _of_nobody():
+            return await self._authenticate(login, password, tenant)
+
+    async def _authenticate(self, login: str, password: str, tenant: str) -> Person:
         row = await self.find(login, tenant)
         # Where there is no such user it takes as long: nobody learns here who is one.
         if not await self.passwords.verify(row and row.password, password) or row is None:
@@ -54,7 +60,8 @@ class UsersService(Users):
         return _person(row)
 
     async def person(self, subject: str) -> Person:
-        row = await self.rows.get(subject)
+        with _of_nobody():
+            row = await self.rows.get(subject)
         if row is None:
             raise UnknownPerson()
         return _person(row)
@@ -73,22 +80,27 @@ class UsersService(Users):
             password=await self.passwords.hash(password), roles=roles, since=self.clock.now(),
         )  # fmt: skip
         try:
-            await self._add(row)
+            with _of_nobody():
+                await self._add(row)
         except Taken as taken:
             raise LoginTaken() from taken
         return row.into(User)
 
     async def users(self, realm: str = "", page: Paging = FIRST) -> Page[User]:
-        found = await self.rows.page(page, "realm = :realm", order="since", realm=realm)
+        with _of_nobody():
+            found = await self.rows.page(page, "realm = :realm", order="since", realm=realm)
         return Page(items=tuple(row.into(User) for row in found.items), next=found.next)
 
     async def change_password(self, id: str, password: Sensitive[Password]) -> None:
-        if not await self._password(id, await self.passwords.hash(password)):
-            raise UnknownPerson()
+        secret = await self.passwords.hash(password)
+        with _of_nobody():
+            if not await self._password(id, secret):
+                raise UnknownPerson()
 
     async def remove(self, id: str) -> None:
-        if not await self._remove(id):
-            raise UnknownPerson()
+        with _of_nobody():
+            if not await self._remove(id):
+                raise UnknownPerson()
 
     async def find(self, login: str, tenant: str) -> UserRow | None:
         """The user of this name."""
@@ -114,6 +126,11 @@ class UsersService(Users):
             return False
         await self.names.delete(row.realm, _folded(row.login))
         return await self.rows.delete(id)
+
+
+def _of_nobody() -> AbstractContextManager[None]:
+    """Users are rows of no tenant, whoever adds them: whose they are says their `realm`."""
+    return nullcontext() if current_or_none() is None else acting(tenant="")
 
 
 def _folded(login: str) -> str:
