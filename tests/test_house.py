@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 CONTRACT = """
     FIRST UNSET App Blob Body DeadlineExceeded Deprecated Event Flow Fresh Header Key Level Maybe Message Meta Money
-    Named Offset Owner Page Paging Principal Problem Rate Role Scope Sensitive Slice Stream Unavailable Version any_tenant
-    anyone command contract current deadline new_id peers query rule signed_in
+    Named Offset Owner Page Paging Principal Problem Rate Role Scope Sensitive Slice Stream Unavailable Version
+    acting any_tenant anyone command contract current deadline new_id peers query rule signed_in
 """
 SERVICE = """
-    Answered Blobs Blocked Clock Database Encrypted Http Index Key Owned Passwords Processes Row Secret Sessions Settings Stale
-    Table Taken Threads Tokens Topic Unique Version atomic current deadline every new_id on where
+    Answered Blobs Blocked Clock Database Encrypted Http Index Key Owned Passwords Processes Row Secret Sessions
+    Settings Stale Table Taken Threads Tokens Topic Unique Version acting atomic current deadline every new_id on where
 """
 
 

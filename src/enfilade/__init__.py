@@ -6,7 +6,7 @@ station (`from enfilade.endpoint import rest`).
 
 from typing import TYPE_CHECKING, Any
 
-from enfilade.call import current, deadline, new_id
+from enfilade.call import acting, current, deadline, new_id
 from enfilade.contract.blob import Blob, Stream
 from enfilade.contract.declare import command, contract, query
 from enfilade.contract.limit import Deprecated, Flow, Level, Rate
@@ -55,6 +55,7 @@ __all__ = [
     "Stream",
     "Unavailable",
     "Version",
+    "acting",
     "any_tenant",
     "anyone",
     "command",

@@ -6,6 +6,7 @@ host      the end of the row: the user's method is called
 pools     threads and processes for what would stop the event loop
 """
 
+from enfilade.call import acting as acting
 from enfilade.call import current as current
 from enfilade.call import deadline as deadline
 from enfilade.call import new_id as new_id
@@ -40,8 +41,8 @@ from enfilade.topic import on as on
 
 __all__ = [
     "Answered",
-    "Blocked",
     "Blobs",
+    "Blocked",
     "Clock",
     "Database",
     "Encrypted",
@@ -63,6 +64,7 @@ __all__ = [
     "Topic",
     "Unique",
     "Version",
+    "acting",
     "atomic",
     "current",
     "deadline",
