@@ -209,7 +209,14 @@ def secret_of(config: Config) -> bytes:
         remedy = "Set ENFILADE_SECRET to 32 characters or more, the same in every process of the app."
         what = "outside development the app needs a secret."
         raise StartError([Finding("enfilade.toml", what, remedy, "secret")])
-    return config.secret.encode() if config.secret else _made(Path(config.folder) / "secret")
+    if config.secret:
+        return config.secret.encode()
+    try:
+        return _made(Path(config.folder) / "secret")
+    except OSError as wrong:
+        remedy = f"Make {config.folder} a directory that this user can write, or say another `folder` in enfilade.toml."
+        what = f"the app's secret cannot be kept there: {wrong}"
+        raise StartError([Finding(config.folder, what, remedy, "secret")]) from wrong
 
 
 def _made(path: Path) -> bytes:

@@ -118,9 +118,9 @@ def test_all_that_is_wrong_with_an_order_is_told_at_once(shop) -> None:
     document = shop.ask("POST", "/orders", order, **shop.signed("ann", scopes=["orders:write"])).refused(422, "invalid")
 
     assert {error["pointer"] for error in document["errors"]} == {
-        "/card", "/address/country", "/address/planet", "/items/0/sku", "/items/0/quantity", "/items/1/sku", "/items/2",
+        "/card", "/address/country", "/address", "/items/0/sku", "/items/0/quantity", "/items/1/sku", "/items/2",
         "/total",
-    }  # fmt: skip
+    }  # fmt: skip; the address is Sensitive, so what its unknown member is called is not repeated
 
 
 def test_an_answer_tells_no_more_mistakes_than_anyone_reads(shop) -> None:

@@ -40,7 +40,7 @@ def refused(project: Path, *options: str, app: str = "desk.app:app", **environ: 
     assert (ran.returncode, ran.stdout) == (1, ""), ran.stderr
     assert ran.stderr.startswith("Error: ")
     assert "Traceback" not in ran.stderr
-    assert len(ran.stderr.splitlines()) < 10
+    assert len(ran.stderr.splitlines()) < 12
     return ran.stderr
 
 

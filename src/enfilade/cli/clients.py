@@ -25,7 +25,7 @@ tenant_option = click.option("--tenant", default="", help="The tenant whose it i
 
 @click.group("clients")
 def clients() -> None:
-    """Add, list or remove the programs that may ask the app's provider for tokens."""
+    """Add, list or remove programs that may ask for tokens."""
 
 
 @clients.command("list")
@@ -90,7 +90,10 @@ def add(
     tenant: str,
     app: str | None,
 ) -> None:
-    """Let the program NAME ask for tokens; prints its id, and its secret, which is told once."""
+    """Let the program NAME ask for tokens.
+
+    Prints its id, and its secret, which is told once.
+    """
     from enfilade.identity.provider import Provider
     from enfilade.identity.provider.clients import GRANTS, NoSuchClient
 
@@ -120,7 +123,10 @@ def add(
 @click.argument("id")
 @app_option
 def remove(id: str, app: str | None) -> None:
-    """Let the client ID ask for tokens no more. Those that it has stay good till they expire."""
+    """Let the client ID ask for tokens no more.
+
+    Those that it has stay good till they expire.
+    """
     from enfilade.identity.provider import Provider
 
     async def work(app: App, config: Config, store: Store) -> bool:

@@ -75,7 +75,7 @@ def add(login: str, name: str, email: str, roles: tuple[str, ...], tenant: str, 
 @tenant_option
 @app_option
 def password(login: str, tenant: str, app: str | None) -> None:
-    """Give LOGIN another password: asked for, or read from standard input."""
+    """Give LOGIN another password, asked for or piped in."""
     from enfilade.identity.users import Users
 
     secret = _password()

@@ -74,7 +74,8 @@ class Trail:
         self._wake.set()
         await asyncio.to_thread(self._thread.join)
         os.close(self._file)
-        log.info("the audit of this process ends in %s with %s", self.name, self._seal)
+        if self._count > 1:  # more than the line that begins a file
+            log.info("the audit of this process ends in %s with %s", self.name, self._seal)
 
     # -- in the thread
 
