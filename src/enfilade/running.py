@@ -22,6 +22,8 @@ from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Finding, Misuse
 from enfilade.identity import Resolver, Verifier
+from enfilade.identity.apikeys import ApiKeys
+from enfilade.identity.apikeys.resolver import KnownKeys
 from enfilade.identity.provider import Provider, ProviderSettings
 from enfilade.identity.provider.own import Own
 from enfilade.placement import Placed, Placement, refuse
@@ -221,8 +223,9 @@ class Running:
         if (plans := self.placement.contract(Plans)) is not None:
             meters.allowed.plans = self._handle(Plans)
             self._callers[plans.name] |= {name for name, placed in self.placement.services.items() if placed.planned}
+        resolvers = self._resolvers()
         for name, placed in self.placement.services.items():
-            tools = self._tools(name, meters)
+            tools = self._tools(name, meters, resolvers)
             stations = self._stations(tools, self.app.stations)
             ends = self._ends(placed)
             for operation in placed.contract.operations:
@@ -233,8 +236,8 @@ class Running:
                 self.messaging.join(self.stores[name], self._consumers(placed, tools))
         contracts = tuple(placed.contract for placed in self.placement.services.values())
         site = Site(
-            name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock, recorder=self.recorder,
-            blobs=self.supplies.blobs, unready=self.unready,
+            name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock,
+            recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
         self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
@@ -243,19 +246,29 @@ class Running:
         """The services that may call this one: those whose constructors name its contract."""
         return self._callers[service]
 
-    def _tools(self, service: str, meters: guard.Meters) -> Tools:
+    def _tools(self, service: str, meters: guard.Meters, resolvers: Sequence[Resolver]) -> Tools:
         return Tools(
             store=self.stores.get(service),
             recorder=self.recorder,
             verifier=self.supplies.verifier,
             trail=self._trail,
-            resolvers=(*self.app.resolvers, *filter(None, (self.supplies.sessions,))),
+            resolvers=resolvers,
             callers=self.callers,
             policy=self.policy,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
             isolate=self.config.isolate,
         )
+
+    def _resolvers(self) -> Sequence[Resolver]:
+        """The app's own, and the platform's where a service asks for sessions or keeps API keys."""
+        found: list[Resolver] = [*self.app.resolvers]
+        if self.supplies.sessions is not None:
+            found.append(self.supplies.sessions)
+        if (keys := self.placement.contract(ApiKeys)) is not None:
+            asked = self.get(ApiKeys, peer=keys.name)
+            found.append(KnownKeys(asked.identify, self.clock))
+        return found
 
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""

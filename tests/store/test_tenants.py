@@ -189,6 +189,10 @@ READS = [
     "select text from only line",
 ]
 REFUSED = [
+    "select text into stolen from line",
+    "select text into temp stolen from line",
+    "with x as (select 1) select text into unlogged stolen from line",
+    "select lo_from_bytea(0, 'x'), text from line",
     'select text from main."order"',
     'select text from main . "order"',
     'select text from "main"."order"',

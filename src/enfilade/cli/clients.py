@@ -141,7 +141,10 @@ def remove(id: str, app: str | None) -> None:
 @tenant_option
 @app_option
 def invite(tenant: str, app: str | None) -> None:
-    """Print a token that lets somebody register one client over HTTP, within a week."""
+    """Print a token that lets somebody register one client.
+
+    Over HTTP (RFC 7591), within a week.
+    """
     from enfilade.identity.provider import Provider
 
     async def work(app: App, config: Config, store: Store) -> str:

@@ -30,8 +30,10 @@ _POSTGRES = re.compile(
 _VERBS: Final = frozenset(("select", "values", "with", "insert", "update", "delete"))
 _MORE: Final = {"sqlite": frozenset(("replace",)), "postgres": frozenset(("merge", "table"))}
 _WRITES: Final = frozenset(("insert", "update", "delete", "replace", "merge"))
-_POWERFUL: Final = re.compile(r"set_config|query_to_xml\w*|cursor_to_xml\w*|ts_stat|ts_rewrite|dblink\w*|crosstab\w*")
-"""Functions of PostgreSQL that change the session, or run text as SQL, which could be one that does."""
+_POWERFUL: Final = re.compile(
+    r"set_config|query_to_xml\w*|cursor_to_xml\w*|ts_stat|ts_rewrite|dblink\w*|crosstab\w*|lo_\w+"
+)
+"""Functions of PostgreSQL that change the session, keep what no row is, or run text as SQL, which could do either."""
 
 
 _NEVER: Final = (";", "\0")
@@ -104,9 +106,11 @@ def verb(sql: str, said: Sequence[Word], dialect: Dialect) -> int:
 
 def refuse_ways_out(sql: str, said: Sequence[Word], dialect: Dialect) -> None:
     """Raises Misuse for words that would lead around what keeps tenants apart."""
-    for one, after in zip(said, (*said[1:], None), strict=True):
+    for at, one in enumerate(said):
         if dialect.name == "sqlite":
-            wrong = one.name in ("main", "temp") and after is not None and after.text == "."
+            wrong = one.name in ("main", "temp") and at + 1 < len(said) and said[at + 1].text == "."
+        elif one.bare and one.name == "into":  # SELECT INTO makes a table, which others would see
+            wrong = not at or said[at - 1].name not in ("insert", "merge")
         else:
             wrong = _POWERFUL.fullmatch(one.name) is not None
         if wrong:
