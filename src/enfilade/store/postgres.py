@@ -367,7 +367,8 @@ def _told(error: Exception) -> Exception:
     """PostgreSQL's error in the store's words, which do not quote values."""
     asyncpg = _driver()
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        error.detail = None  # "Key (email)=(ann@example.org) already exists."
+        # It would say "Key (email)=(ann@example.org) already exists."; asyncpg says nothing about its types.
+        error.detail = None  # pyright: ignore[reportAttributeAccessIssue]
         error.args = (_QUOTED.sub(lambda found: found["place"] or "", str(error.args[0] if error.args else "")),)
     if isinstance(error, (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)):
         return Rerun("the tables were changed meanwhile")
