@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated
+from typing import Annotated, final
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,7 @@ _MOST = Decimal(10) ** 15
 """Whole units in any currency; in minor units, four digits more, they still fit 64 bits."""
 
 
+@final
 class Money(Message):
     """An amount in a currency: `Money(amount=Decimal("12.34"), currency="EUR")`.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 import enfilade.errors
 from enfilade.contract.codec import codec
 from enfilade.contract.declare import Names
+from enfilade.contract.exact import exactly
 from enfilade.errors import Invalid, Malformed, Problem
 from enfilade.hidden import hide, hide_within
 
@@ -48,7 +51,7 @@ def document(
     for name, kind in member_types(type(problem)).items():
         value = getattr(problem, name)
         if not (problem.platform and (name in _UNSAID or value in ((), 0))):
-            made[spelled(name, names)] = hide_within(codec(kind, names=names).builtins(value))
+            made[spelled(name, names)] = hide_within(msgspec.json.decode(exactly(kind, names=names)(value)))
     return made
 
 

@@ -58,6 +58,11 @@ def dumper(shape: Shape, names: Names, *, mask: bool = False) -> Step | None:
     return _Dump(names, mask).step(shape)
 
 
+def plain(shape: Shape, names: Names) -> Step | None:
+    """Value to builtins of the fields that its type has, and of no others; None where it is no message."""
+    return _Plain(names, mask=False).step(shape)
+
+
 def loader(shape: Shape, names: Names | None, *, ignore: bool) -> Step | None:
     """Builtins to builtins by the names that msgspec knows; `ignore` leaves unknown members out. Raises Unfit.
 
@@ -168,6 +173,24 @@ class _Dump(_Walk):
         if self.mask and any(self.own(shape) for shape, _ in options):
             return lambda _: MASK
         return lambda value: steps.get(type(value), _same)(value)
+
+
+class _Plain(_Dump):
+    """The same for every message, so that a field which only the value has is not met."""
+
+    def own(self, shape: Shape) -> bool:
+        return shape.struct is not None or super().own(shape)
+
+    def union(self, options: list[tuple[Shape, Step]]) -> Step:
+        quick = super().union(options)
+        structs = [(shape.struct.cls, step) for shape, step in options if shape.struct is not None]
+
+        def dump(value: Any) -> Any:
+            if not isinstance(value, msgspec.Struct):
+                return quick(value)
+            return next(step for cls, step in structs if isinstance(value, cls))(value)
+
+        return dump
 
 
 class _Load(_Walk):

@@ -9,7 +9,7 @@ from enfilade.call import Call, Handler, current_or_none
 from enfilade.contract.codec import codec
 from enfilade.contract.operation import Contract, Operation
 from enfilade.endpoint.handle import handle
-from enfilade.errors import Misuse
+from enfilade.errors import Invalid, Malformed, Misuse
 from enfilade.store import refuse_in_unit
 
 
@@ -41,14 +41,20 @@ def through_codec(operation: Operation, handler: Handler) -> Handler:
     whole = all(parameter.name in operation.request.__struct_fields__ for parameter in operation.parameters)
     result = codec(operation.reply)
 
+    def answered(value: Any) -> Any:
+        try:
+            return result.copy(value)
+        except (Invalid, Malformed) as wrong:  # our own mistake, not the caller's
+            raise Misuse(f"{operation.id} does not answer with what its contract says: {wrong}") from wrong
+
     async def unary(call: Call) -> Any:
         if names and whole:
             copied = request.copy(operation.request(**call.arguments))
             call.arguments = {name: getattr(copied, name) for name in names}
-        return result.copy(await handler(call))
+        return answered(await handler(call))
 
     async def stream(call: Call) -> Any:
-        return _copied(await handler(call), result.copy)
+        return _copied(await handler(call), answered)
 
     if operation.style == "bytes":
         return handler

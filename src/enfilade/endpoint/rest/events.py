@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from enfilade.call import Call
-from enfilade.contract.codec import codec
+from enfilade.contract.exact import exactly
 from enfilade.contract.operation import Operation
 from enfilade.contract.shape import Shape, shape
 from enfilade.endpoint.http import Headers, NoPieces, Request, Response
@@ -158,7 +158,7 @@ def _writers(operation: Operation) -> dict[str, tuple[Callable[[Any], bytes], Ca
     """How an item and the last problem are written, by media type."""
     if operation.style == "bytes":
         return {BYTES: (bytes, None)}
-    encode = codec(operation.result, names=operation.names).encode
+    encode = exactly(operation.result, names=operation.names)
     marks = _marks(shape(operation.result))
     return {
         EVENTS: (

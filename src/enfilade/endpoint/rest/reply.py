@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, get_origin
 import msgspec
 
 from enfilade.call import Call
-from enfilade.contract.codec import codec
+from enfilade.contract.exact import exactly
 from enfilade.contract.need import anyone
 from enfilade.contract.operation import Operation
 from enfilade.contract.page import Page
@@ -81,7 +81,7 @@ def result_type(operation: Operation) -> Any:
 
 def encoder(operation: Operation) -> Callable[[Any], bytes]:
     """JSON of a result, under its name where it has one."""
-    encode = codec(result_type(operation), names=operation.names).encode
+    encode = exactly(result_type(operation), names=operation.names)
     if not operation.returns:
         return encode
     head = b"{" + msgspec.json.encode(operation.returns) + b":"
