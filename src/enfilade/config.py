@@ -83,6 +83,10 @@ class Config(Settings):
     """Where the platform keeps its files."""
     data: str = ""
     """Where services keep their rows: `sqlite:<path with {service}>`, `sqlite::memory:` or `postgresql://...`."""
+    stores: Mapping[str, str] = {}
+    """The same for single services, by their names."""
+    blobs: str = ""
+    """The folder of the files that services keep; by default `<folder>/blobs`."""
     synchronous: Literal["full", "normal"] = "full"
     """SQLite: `full` survives a power cut, `normal` a killed process only."""
     codec: Literal["always", "never", ""] = ""
@@ -121,6 +125,10 @@ class Config(Settings):
     def data_url(self) -> str:
         return self.data or f"sqlite:{self.folder}/data/{{service}}.db"
 
+    def data_of(self, service: str) -> str:
+        """Where one service keeps its rows."""
+        return self.stores.get(service) or self.data_url
+
     @property
     def isolate(self) -> bool:
         """Whether in-process calls go through the codec."""
@@ -144,8 +152,13 @@ class Config(Settings):
         return str(self.service.get(service, {}).get("at", ""))
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration of `enfilade.toml` in the working folder (or `path`), with the environment over it."""
+def load(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, over: Mapping[str, Any] | None = None
+) -> Config:
+    """The configuration of `enfilade.toml` in the working folder (or `path`), with the environment over it.
+
+    `over` is laid between the two: what a plan says.
+    """
     file = path or Path("enfilade.toml")
     said: dict[str, Any] = {}
     if file.exists():
@@ -156,6 +169,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         except (OSError, UnicodeDecodeError) as wrong:
             remedy = "Make it a file in UTF-8 that this user may read, or take it away."
             raise StartError([Finding(str(file), f"this cannot be read: {wrong}.", remedy, "settings")]) from wrong
+    _merge(said, over or {})
     spoken = {
         name: value
         for name, value in (os.environ if environ is None else environ).items()
@@ -164,6 +178,14 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     for name, value in spoken.items():
         _lay_over(said, name.removeprefix("ENFILADE_").lower().split("__"), value)
     return _convert(said, Config, str(file), tuple(spoken))
+
+
+def _merge(said: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(below := said.setdefault(key, {}), dict):
+            _merge(cast("dict[str, Any]", below), cast("Mapping[str, Any]", value))
+        else:
+            said[key] = value
 
 
 def _lay_over(said: dict[str, Any], path: list[str], value: str) -> None:

@@ -56,11 +56,11 @@ class Supplies:
         self._secret = secret_of(config)
         self.secrets = Secrets((*sources, *sources_of(config.secret_sources, clock)), clock)
         closing.push_async_callback(self.secrets.aclose)
-        self._stored = ""
-        """The service whose store was asked for last."""
+        self._stored: dict[str, str] = {}
+        """The services whose stores were asked for, by the files of those."""
         self.recorder = Recorder(clock, service=name, enabled=config.trace.enabled, sample=config.trace.sample)
-        memory = config.data_url == "sqlite::memory:"
-        self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(self._folder / "blobs")
+        memory = config.data_url == "sqlite::memory:" and not config.blobs
+        self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(Path(config.blobs or self._folder / "blobs"))
         self.passwords = Passwords(clock)
         self.sessions: Sessions | None = None
         """Made when a service asks for it: without one nobody is known by a cookie."""
@@ -81,12 +81,13 @@ class Supplies:
 
     def store(self, service: str) -> Store:
         """The store of a service, not open yet."""
-        url = self._config.data_url
-        if self._stored and url.startswith("sqlite:") and "{service}" not in url and url != "sqlite::memory:":
-            what = f"data = {url!r} is one file, but {self._stored} and {service} each have their own."
-            remedy = 'Let its name have the service\'s in it: data = "sqlite:data/{service}.db".'
-            raise StartError([Finding("enfilade.toml", what, remedy, "data")])
-        self._stored = service
+        url = self._config.data_of(service)
+        if url.startswith("sqlite:") and url != "sqlite::memory:":
+            other = self._stored.setdefault(url.replace("{service}", service), service)
+            if other != service:
+                what = f"data = {url!r} is one file, but {other} and {service} each have their own."
+                remedy = 'Let its name have the service\'s in it: data = "sqlite:data/{service}.db".'
+                raise StartError([Finding("enfilade.toml", what, remedy, "data")])
         return open_store(
             url, service, clock=self._clock, recorder=self.recorder, secret=self._secret,
             synchronous=self._config.synchronous,
