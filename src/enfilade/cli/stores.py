@@ -24,7 +24,7 @@ async def stores_of(app: App) -> AsyncGenerator[dict[str, Store]]:
     from enfilade.trace.recorder import Recorder
 
     config = config_of(app)
-    if config.data_url == "sqlite::memory:":
+    if config.data_url == "sqlite::memory:" and not config.stores:
         raise Refused(
             f"{app.name} keeps its rows in memory.", 'Say `data = "sqlite:..."` or a database in enfilade.toml.'
         )
@@ -36,7 +36,7 @@ async def stores_of(app: App) -> AsyncGenerator[dict[str, Store]]:
             if placed.build is None or not placed.keeps:
                 continue
             store = open_store(
-                config.data_url, name, clock=clock, recorder=recorder, secret=b"", synchronous=config.synchronous
+                config.data_of(name), name, clock=clock, recorder=recorder, secret=b"", synchronous=config.synchronous
             )
             for want in wants(placed.build):
                 if want.kind == "table":
