@@ -17,7 +17,7 @@ CONTRACT = """
 """
 SERVICE = """
     Answered Blobs Blocked Clock Database Encrypted Http Index Key Owned Passwords Processes Row Secret Sessions
-    Settings Stale Table Taken Threads Tokens Topic Unique Version acting atomic current deadline every new_id on where
+    Settings Stale Table Taken Threads Topic Unique Version acting atomic current deadline every new_id on where
 """
 
 

@@ -1,6 +1,9 @@
 """Which services the shop has. Where they run is the configuration's business."""
 
+from pathlib import Path
+
 from enfilade.app import App
+from enfilade.identity.provider import Provider
 from shop.accounts.contract import Accounts
 from shop.carrier.contract import Carrier
 from shop.cart.contract import Cart
@@ -16,9 +19,12 @@ from shop.recommendations.contract import Recommendations
 from shop.search.contract import Search
 from shop.shipping.contract import Shipping
 
+SETTINGS = Path(__file__).with_name("enfilade.toml")
+
 app = App(
     "shop",
     services=[
+        Provider,
         Accounts,
         Catalog,
         Search,

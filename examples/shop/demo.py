@@ -19,13 +19,14 @@ import httpx2
 from enfilade import Page
 from enfilade.cli.refused import Refused
 from enfilade.cli.serve import run_until_stopped, serving, signals
-from enfilade.config import Config
+from enfilade.config import load
 from enfilade.contract.codec import codec
 from enfilade.trace.traces import assemble
 from enfilade.trace.tree import tree
-from shop.accounts.contract import Account, Session
-from shop.app import app
+from shop.accounts.contract import Account
+from shop.app import SETTINGS, app
 from shop.cart.contract import Basket
+from shop.front import log_in
 from shop.notifications.contract import Notification
 from shop.orders.contract import Order
 from shop.search.contract import Hit
@@ -39,7 +40,7 @@ HOME = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postco
 def main() -> None:
     port, once = int(os.environ.get("PORT") or 8080), os.environ.get("ONCE") == "1"
     with outside() as at, tempfile.TemporaryDirectory() as data:
-        app.config = Config(data=f"sqlite:{data}/{{service}}.db", service=at)
+        app.config = load(SETTINGS, {"ENFILADE_DATA": f"sqlite:{data}/{{service}}.db", **at})
         try:
             run_until_stopped(show(port, once))
         except Refused as refused:
@@ -62,8 +63,10 @@ async def buy(http: httpx2.AsyncClient) -> None:
     login = {"email": "ann@example.com", "password": "correct horse"}
     print("Ann goes shopping.\n")
     await ask(http, "signs up", Account, "POST", "/accounts", name="Ann Arbor", **login)
-    session = await ask(http, "logs in", Session, "POST", "/sessions", **login)
-    http.headers["authorization"] = f"Bearer {session.token}"
+    began = time.perf_counter()
+    session = await log_in(http, **login)
+    line("logs in", "GET", "/authorize ... /token", 200, began)
+    http.headers["authorization"] = f"Bearer {session.access_token}"
     await ask(http, "looks around", tuple[Hit, ...], "GET", "/search?q=kitchen")
     await ask(http, "takes two mugs", Basket, "PUT", f"/cart/items/{MUG}", quantity=2)
     await ask(http, "and a jar", Basket, "PUT", f"/cart/items/{JAR}", quantity=1)
@@ -77,10 +80,14 @@ async def ask(http: httpx2.AsyncClient, what: str, kind: type[T], method: str, p
     """Ask the shop; a line on the screen says what for, and how long it took."""
     began = time.perf_counter()
     answer = await http.request(method, path, json=body or None)
-    took = (time.perf_counter() - began) * 1000
-    print(f"  {what:<16}{method:<5}{path:<24}{answer.status_code}{took:>10.1f} ms")
+    line(what, method, path, answer.status_code, began)
     answer.raise_for_status()
     return codec(kind).decode(answer.content)
+
+
+def line(what: str, method: str, path: str, status: int, began: float) -> None:
+    """What was asked, what came back, and how long it took."""
+    print(f"  {what:<16}{method:<5}{path:<24}{status}{(time.perf_counter() - began) * 1000:>10.1f} ms")
 
 
 async def mailed(http: httpx2.AsyncClient, order: Order) -> str:
@@ -101,15 +108,15 @@ def purchase() -> str:
 
 
 @contextmanager
-def outside() -> Generator[Mapping[str, Mapping[str, str]]]:
-    """The outside systems in a process of their own; gives the configuration by which the shop finds them."""
+def outside() -> Generator[Mapping[str, str]]:
+    """The outside systems in a process of their own; gives the variables by which the shop finds them."""
     command = [sys.executable, "-m", "shop.outside", "0"]
     # In a session of its own: Ctrl-C is for the shop, which may want them till its end.
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:  # noqa: S603
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         try:
-            yield {name: {"at": f"{url}/{name}"} for name in ("psp", "carrier", "mail")}
+            yield {f"ENFILADE_SERVICE__{name.upper()}__AT": f"{url}/{name}" for name in ("psp", "carrier", "mail")}
         finally:
             process.terminate()
 

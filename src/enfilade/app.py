@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
+import msgspec
 from typing_extensions import TypeForm
 
 from enfilade import guard
@@ -69,8 +70,9 @@ class App:
     """An app: the services it has, and the endpoints that they are reached by.
 
     `services` are contracts; each implementation is found beside its contract, or said by `app.service(C).by(build)`.
-    `endpoints` are values such as `rest("/api")`; by default `rest("/")` and `openid()`. `stations` are your own, passed
-    by every call after the caller is known. `config` and `clock` are for tests; an app is configured by `enfilade.toml`.
+    `endpoints` are values such as `rest("/api")`; by default `rest("/")` and `openid()`. `stations` are your own,
+    passed by every call after the caller is known. `config` and `clock` are for tests; an app is configured by
+    `enfilade.toml`.
     """
 
     def __init__(
@@ -117,9 +119,15 @@ class App:
         self.resolvers.append(resolver)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Running]:
-        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong."""
-        running = Running(self, self.config or load(), stations)
+    async def running(self, host: str = "", port: int = 0) -> AsyncGenerator[Running]:
+        """Start, and stop at the end: everything but the listening. Raises StartError with all that is wrong.
+
+        `host` and `port` are where it is listened, if it is not what the configuration says.
+        """
+        config = self.config or load()
+        if port:
+            config = msgspec.structs.replace(cast("Any", config), host=host, port=port)
+        running = Running(self, config, stations)
         await running.start()
         self.running_now = running
         try:

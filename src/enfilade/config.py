@@ -130,6 +130,12 @@ class Config(Settings):
         return self.stores.get(service) or self.data_url
 
     @property
+    def address(self) -> str:
+        """What the app is reached by: `url`, or where it listens, as seen from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  (not bound to)
+        return self.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def isolate(self) -> bool:
         """Whether in-process calls go through the codec."""
         return self.codec == "always" or (self.codec == "" and self.development)

@@ -20,7 +20,7 @@ from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
-from enfilade.errors import Finding, Misuse
+from enfilade.errors import Finding, Misuse, StartError
 from enfilade.identity import Resolver, Verifier
 from enfilade.identity.apikeys import ApiKeys
 from enfilade.identity.apikeys.resolver import KnownKeys
@@ -95,7 +95,8 @@ class Running:
         self.clock = app.clock
         self.placement = Placement(app.services, app.builders, config)
         self._exit = AsyncExitStack()
-        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own())
+        self._own = self._provider()
+        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own)
         self.recorder = self.supplies.recorder
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
         self.stores: dict[str, Store] = {}
@@ -160,9 +161,10 @@ class Running:
     async def _missing(self) -> list[Finding]:
         """The secrets that services ask for and no source has."""
         builds = [placed.build for placed in self.placement.services.values() if placed.build is not None]
-        return await self.supplies.secrets.missing(
-            one for build in builds for one in secrets_of(build, self.app.provided)
-        )
+        asked = [one for build in builds for one in secrets_of(build, self.app.provided)]
+        if self._own is not None:
+            asked += [(f"client {one.id}", one.secret, False) for one in self._own.settings.clients if one.secret]
+        return await self.supplies.secrets.missing(asked)
 
     def _build(self, findings: list[Finding]) -> None:
         """The services, with all that they ask for. Their handles know only where the rows will be."""
@@ -181,11 +183,16 @@ class Running:
             findings += injector.findings
         refuse(findings)
 
-    def _own(self) -> Own | None:
+    def _provider(self) -> Own | None:
         """The provider, where this process serves one."""
         for name, placed in self.placement.services.items():
             if placed.contract.type is Provider and placed.build is not None:
-                return Own(self.config.settings(name, ProviderSettings), lambda: self.get(Provider))
+                settings = self.config.settings(name, ProviderSettings)
+                try:
+                    return Own(settings.at(self.config.address), lambda: self.get(Provider))
+                except ValueError as wrong:
+                    remedy = 'Say what the app is reached by: url = "https://shop.example".'
+                    raise StartError([Finding(f"[service.{name}]", f"{wrong}.", remedy, "settings")]) from wrong
         return None
 
     def _handle(self, kind: type) -> Any | None:

@@ -123,10 +123,8 @@ class Supplies:
             Verifier: lambda _: self.verifier,
             Blobs: lambda _: self.blobs,
             Clock: lambda _: self._clock,
-            Host: lambda _: host_of(self._config, self._name),
+            Host: lambda _: host_of(self._config, self._name, self.secrets),
         }
-        if self.tokens is not None:
-            singles[Tokens] = lambda _: self.tokens
         if store is not None:
             singles[Database] = lambda _: store.database
         return singles
@@ -199,9 +197,9 @@ class Supplies:
         return thing
 
 
-def host_of(config: Config, name: str) -> Host:
+def host_of(config: Config, name: str, secrets: Secrets | None = None) -> Host:
     """What the provider is told of an app."""
-    return Host(config.audience or name, secret_of(config))
+    return Host(config.audience or name, secret_of(config), config.address, secrets)
 
 
 def secret_of(config: Config) -> bytes:

@@ -69,6 +69,22 @@ def test_clients_come_and_go(house: House) -> None:
     assert len(house.run("clients", "invite").stdout.strip()) == 64
 
 
+def test_declared_clients_are_listed_before_the_added_ones(house: House) -> None:
+    settings = house.project.folder / "enfilade.toml"
+    before = settings.read_text() if settings.exists() else ""
+    client = '[[service.provider.clients]]\nid = "web"\nredirects = ["http://127.0.0.1/back"]\npublic = true\n'
+    settings.write_text(f"{before}\n{client}")
+    house.run("clients", "add", "Robot")
+    listed = json.loads(house.run("clients", "list", "--json").stdout)
+    removed = house.run("clients", "remove", "web")
+
+    assert [(one["name"], one["from"], one["grants"]) for one in listed] == [
+        ("web", "settings", "code refresh"), ("Robot", "added", "machine"),
+    ]  # fmt: skip
+    assert removed.exit_code == 1
+    assert "[[service.provider.clients]]" in removed.stderr
+
+
 def test_keys_rotate(house: House) -> None:
     none = house.run("keys", "list")
     soon = house.run("keys", "rotate")

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from enfilade.config import Config
+from enfilade.config import load
 from enfilade.testing import Stage
-from shop.app import app
+from shop.app import SETTINGS, app
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOME = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postcode": "8001", "country": "CH"}
@@ -26,8 +26,9 @@ def outside() -> Iterator[str]:
 
 @pytest.fixture
 async def shop(outside: str) -> AsyncIterator[Stage]:
-    services = {name: {"at": f"{outside}/{name}"} for name in ("psp", "carrier", "mail")}
-    config = Config(data="sqlite::memory:", service={**services, "payments": {"patience": 0.3}})
+    said = {f"ENFILADE_SERVICE__{name.upper()}__AT": f"{outside}/{name}" for name in ("psp", "carrier", "mail")}
+    said |= {"ENFILADE_DATA": "sqlite::memory:", "ENFILADE_SERVICE__PAYMENTS__PATIENCE": "0.3"}
+    config = load(SETTINGS, said)
     async with Stage(app, config=config) as stage:
         yield stage
 

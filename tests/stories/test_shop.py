@@ -7,13 +7,14 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from enfilade.config import Config
+from enfilade.config import load
 from enfilade.testing import Caller, Stage
-from shop.app import app
+from shop.app import SETTINGS, app
 from shop.carrier.contract import Carrier
 from shop.cart.contract import Cart
 from shop.catalog.contract import Catalog, Item
 from shop.fakes import HOME, FakeCarrier, FakeMail, FakePsp
+from shop.front import NotLoggedIn, log_in
 from shop.inventory.contract import Inventory, OutOfStock
 from shop.inventory.service import HeldRow, StockRow
 from shop.mail.contract import Mail
@@ -26,13 +27,15 @@ from shop.search.contract import Search
 
 MUG, JAR, WATCH = "6E92ZMYYFZ", "9SIQT8TOJO", "1YMWWN1N4O"
 ADDRESS = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postcode": "8001", "country": "CH"}
+INSIDE = {f"ENFILADE_SERVICE__{name}__AT": "" for name in ("PSP", "CARRIER", "MAIL")}
+"""Nobody is asked over a network."""
 
 
 class Shop(Stage):
     """The whole shop, with stand-ins for what is outside."""
 
     def __init__(self, data: str, codec: str) -> None:
-        super().__init__(app, config=Config(data=data, codec=codec))
+        super().__init__(app, config=load(SETTINGS, {"ENFILADE_DATA": data, "ENFILADE_CODEC": codec, **INSIDE}))
         self.psp, self.carrier, self.mail = FakePsp(), FakeCarrier(), FakeMail()
         self.given(Psp).by(self.psp).given(Carrier).by(self.carrier).given(Mail).by(self.mail)
 
@@ -59,10 +62,14 @@ async def shop(data: str, request: pytest.FixtureRequest) -> AsyncIterator[Shop]
 
 async def signed_up(shop: Shop, name: str) -> dict[str, str]:
     """Headers of a customer who came in by the front door."""
-    login = {"email": f"{name}@example.com", "password": "correct horse"}
-    await asked(shop, "POST", "/accounts", json={"name": name, **login})
-    session = await asked(shop, "POST", "/sessions", json=login)
-    return {"authorization": f"Bearer {session.json()['token']}"}
+    account = {"name": name, "email": f"{name}@example.com", "password": "correct horse"}
+    await asked(shop, "POST", "/accounts", json=account)
+    return await logged_in(shop, name)
+
+
+async def logged_in(shop: Shop, name: str) -> dict[str, str]:
+    session = await log_in(shop.http, f"{name}@example.com", "correct horse")
+    return {"authorization": f"Bearer {session.access_token}"}
 
 
 async def asked(shop: Shop, method: str, path: str, status: int | None = None, **request: object) -> httpx2.Response:
@@ -98,6 +105,14 @@ async def test_a_customer_signs_up_finds_buys_and_gets_it(shop: Shop) -> None:
     assert (await asked(shop, "GET", "/cart", headers=ann)).json() == {"items": []}
     assert [id.partition("-")[0] for id in shop.mail.sent] == ["welcome", "receipt", "shipped"]
     assert {to for to, _ in shop.mail.sent.values()} == {"ann@example.com"}
+
+
+async def test_nobody_logs_in_with_another_password(shop: Shop) -> None:
+    await signed_up(shop, "ann")
+
+    for email, password in (("ann@example.com", "battery staple"), ("bob@example.com", "correct horse")):
+        with pytest.raises(NotLoggedIn):
+            await log_in(shop.http, email, password)
 
 
 async def test_a_declined_card_gives_the_stock_back_and_keeps_the_cart(shop: Shop) -> None:
@@ -197,6 +212,7 @@ async def test_mail_is_sent_when_the_server_is_back(shop: Shop) -> None:
     await shop.advance(timedelta(hours=1))
 
     assert {f"receipt-{order['id']}", f"shipped-{order['id']}"} < set(shop.mail.sent)
+    ann = await logged_in(shop, "ann")  # a token is not good for an hour
     assert len((await asked(shop, "GET", "/notifications", headers=ann)).json()["items"]) == 3
 
 

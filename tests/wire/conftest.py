@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -154,8 +155,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         url = outside.stdout.readline().strip()
         environ = {f"ENFILADE_SERVICE__{name.upper()}__AT": f"{url}/{name}" for name in ("psp", "carrier", "mail")}
         environ["FORWARDED_ALLOW_IPS"] = "127.0.0.1"
+        folder = tmp_path_factory.mktemp("shop")
+        shutil.copy(EXAMPLES / "shop" / "enfilade.toml", folder)
         try:
-            with served(tmp_path_factory.mktemp("shop"), "shop.app:app", EXAMPLES, environ) as shop:
+            with served(folder, "shop.app:app", EXAMPLES, environ) as shop:
                 yield shop
         finally:
             outside.terminate()

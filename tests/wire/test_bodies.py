@@ -101,9 +101,9 @@ def test_what_is_not_what_the_contract_says_is_pointed_at(shop, content: bytes, 
 
 
 def test_text_with_nul_is_no_text(shop) -> None:
-    login = b'{"email": "ann@wire.example", "password": "correct\\u0000horse"}'
+    account = b'{"name": "Ann", "email": "ann@wire.example", "password": "correct\\u0000horse"}'
 
-    shop.ask("POST", "/sessions", login, x_forwarded_for="10.1.1.1").refused(422, "invalid")
+    shop.ask("POST", "/accounts", account, x_forwarded_for="10.1.1.1").refused(422, "invalid")
     shop.ask("GET", "/search?q=a%00b").refused(422, "invalid")
     shop.ask("GET", "/products/a%00b").refused(422, "invalid")
 
@@ -118,7 +118,13 @@ def test_all_that_is_wrong_with_an_order_is_told_at_once(shop) -> None:
     document = shop.ask("POST", "/orders", order, **shop.signed("ann", scopes=["orders:write"])).refused(422, "invalid")
 
     assert {error["pointer"] for error in document["errors"]} == {
-        "/card", "/address/country", "/address", "/items/0/sku", "/items/0/quantity", "/items/1/sku", "/items/2",
+        "/card",
+        "/address/country",
+        "/address",
+        "/items/0/sku",
+        "/items/0/quantity",
+        "/items/1/sku",
+        "/items/2",
         "/total",
     }  # fmt: skip; the address is Sensitive, so what its unknown member is called is not repeated
 

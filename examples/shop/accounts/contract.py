@@ -18,6 +18,7 @@ from enfilade import (
     peers,
     query,
 )
+from enfilade.identity.people import People
 
 Email = Annotated[str, Meta(pattern=r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$", max_length=254, examples=["ann@example.com"])]
 Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]+$", max_length=100, examples=["Ann Arbor"])]
@@ -31,13 +32,6 @@ class Account(Message):
     name: str
     email: Sensitive[str]
     since: datetime
-
-
-class Session(Message):
-    """A log-in: the token goes into `Authorization: Bearer` until it expires."""
-
-    token: Sensitive[str]
-    expires: datetime
 
 
 class Contact(Message):
@@ -57,24 +51,17 @@ class EmailTaken(Problem, status=409):
     """Another account has this e-mail address."""
 
 
-class LoginRefused(Problem, status=403):
-    """There is no account with this e-mail address and password."""
-
-
 class UnknownAccount(Problem, status=404):
     """No account has this id."""
 
 
 @contract(owner="customers", version=1, level=Level(p99=0.5, availability=0.999))
-class Accounts(Protocol):
+class Accounts(People, Protocol):
+    """Who may log in is asked by the provider; see `People`."""
+
     @command("POST /accounts", status=201, raises=[EmailTaken], needs=anyone, rate=Rate("60/minute", per="address"))
     async def sign_up(self, name: Name, email: Email, password: Sensitive[Password]) -> Account:
         """Open an account."""
-        ...
-
-    @command("POST /sessions", status=201, raises=[LoginRefused], needs=anyone, rate=Rate("20/minute", per="address"))
-    async def log_in(self, email: Email, password: Sensitive[Password]) -> Session:
-        """Exchange e-mail address and password for a token."""
         ...
 
     @query("GET /account", raises=[UnknownAccount], needs=Owner)

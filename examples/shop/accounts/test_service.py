@@ -2,8 +2,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from enfilade.identity.people import LoginRefused, UnknownPerson
 from enfilade.testing import Bench
-from shop.accounts.contract import Accounts, EmailTaken, LoginRefused, SignedUp
+from shop.accounts.contract import Accounts, EmailTaken, SignedUp
 from shop.accounts.service import AccountRow, AccountsService
 
 
@@ -29,14 +30,18 @@ async def test_one_address_has_one_account_however_it_is_written(bench: Bench) -
     assert len(await bench.rows(AccountRow)) == 1
 
 
-async def test_a_login_gives_a_token_that_the_shop_believes(bench: Bench) -> None:
+async def test_a_customer_is_known_by_address_and_password(bench: Bench) -> None:
     account = await bench.nobody.of(Accounts).sign_up("Ann", "ann@example.com", "correct horse")
-    session = await bench.nobody.of(Accounts).log_in("ann@example.com", "correct horse")
 
-    answer = await bench.http.get("/account", headers={"authorization": f"Bearer {session.token}"})
+    person = await bench.of(Accounts).authenticate(" Ann@example.com", "correct horse")
 
-    assert answer.status_code == 200
-    assert answer.json()["id"] == account.id
+    assert (person.subject, person.name, person.email, person.roles) == (account.id, "Ann", "ann@example.com", ())
+    assert await bench.of(Accounts).person(account.id) == person
+
+
+async def test_nobody_is_known_by_an_id_that_no_account_has(bench: Bench) -> None:
+    with pytest.raises(UnknownPerson):
+        await bench.of(Accounts).person("acc_nobody")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,7 @@ async def test_a_wrong_password_and_an_unknown_address_are_refused_alike(
     await bench.nobody.of(Accounts).sign_up("Ann", "ann@example.com", "correct horse")
 
     with pytest.raises(LoginRefused):
-        await bench.nobody.of(Accounts).log_in(email, password)
+        await bench.of(Accounts).authenticate(email, password)
 
 
 async def test_passwords_are_not_kept(bench: Bench) -> None:

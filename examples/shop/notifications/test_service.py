@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from enfilade.identity.people import LoginRefused, Person, UnknownPerson
 from enfilade.testing import Bench
-from shop.accounts.contract import Account, Accounts, Contact, Session, SignedUp, UnknownAccount
+from shop.accounts.contract import Account, Accounts, Contact, SignedUp, UnknownAccount
 from shop.fakes import FakeMail, placed
 from shop.mail.contract import Mail
 from shop.notifications.contract import Notifications
@@ -28,8 +29,11 @@ class AnnOnly:
     async def sign_up(self, name: str, email: str, password: str) -> Account:
         raise NotImplementedError
 
-    async def log_in(self, email: str, password: str) -> Session:
-        raise NotImplementedError
+    async def authenticate(self, login: str, password: str, tenant: str = "") -> Person:
+        raise LoginRefused()
+
+    async def person(self, subject: str) -> Person:
+        raise UnknownPerson()
 
 
 @pytest.fixture

@@ -32,13 +32,15 @@ def clients() -> None:
 @app_argument
 @json_option
 def list_(app: str | None, as_json: bool) -> None:
-    """List the clients, the oldest first."""
+    """List the clients: those of the settings, then those that were added, the oldest first."""
     from enfilade.identity.provider import Provider
 
     async def work(app: App, config: Config, store: Store) -> list[dict[str, str]]:
+        known = _clients(config, store)
         return [
             {
                 "id": one.id,
+                "from": "settings" if one.id in known.declared else "added",
                 "name": one.name,
                 "tenant": one.realm,
                 "proves": one.method,
@@ -46,7 +48,7 @@ def list_(app: str | None, as_json: bool) -> None:
                 "scopes": " ".join(one.scopes),
                 "redirects": " ".join(one.redirects),
             }
-            for one in await _clients(config, store).all()
+            for one in await known.all()
         ]
 
     found = within(app, Provider, work)
@@ -95,10 +97,10 @@ def add(
     Prints its id, and its secret, which is told once.
     """
     from enfilade.identity.provider import Provider
-    from enfilade.identity.provider.clients import GRANTS, NoSuchClient
+    from enfilade.identity.provider.clients import NAMES, NoSuchClient
 
     said = grants or (("code", "refresh") if redirects else ("machine",))
-    names: dict[str, str] = dict(zip(_GRANTS, GRANTS, strict=True))
+    names: dict[str, str] = {**NAMES}
     jwks = keys.read_text("utf-8") if keys else ""
 
     async def work(app: App, config: Config, store: Store) -> tuple[str, str]:
@@ -130,7 +132,12 @@ def remove(id: str, app: str | None) -> None:
     from enfilade.identity.provider import Provider
 
     async def work(app: App, config: Config, store: Store) -> bool:
-        return await _clients(config, store).remove(id)
+        known = _clients(config, store)
+        if id in known.declared:
+            raise Refused(
+                f"the client {id} is one of the settings.", f"Take it out of [[service.{store.service}.clients]]."
+            )
+        return await known.remove(id)
 
     if not within(app, Provider, work):
         raise Refused(f"there is no client {id}.", "List those that there are: enfilade clients list")
@@ -164,7 +171,6 @@ def _clients(config: Config, store: Store) -> Clients:
 
 
 def _short(grant: str) -> str:
-    from enfilade.identity.provider.clients import GRANTS
+    from enfilade.identity.provider.clients import NAMES
 
-    names: dict[str, str] = dict(zip(GRANTS, _GRANTS, strict=True))
-    return names.get(grant, grant)
+    return next((short for short, name in NAMES.items() if name == grant), grant)

@@ -41,7 +41,8 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
     StartError where the app cannot start.
     """
     with _listening(host, port) as listener:
-        async with app.running() as running:
+        bound, taken, *_ = listener.getsockname()
+        async with app.running(bound, taken) as running:
             settings = _settings(app, running, drain)
             settings.load()
             server = uvicorn.Server(settings)

@@ -14,7 +14,7 @@ from enfilade.config import Config
 from enfilade.contract.operation import Contract
 from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
-from enfilade.identity import Passwords, Tokens, Verifier
+from enfilade.identity import Passwords, Verifier
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http
 from enfilade.service.find import beside, mismatches, place
@@ -27,7 +27,7 @@ from enfilade.topic import handlers_of, schedules_of
 if TYPE_CHECKING:
     from enfilade.app import App
 
-_GIVEN = (Blobs, Clock, Database, Host, Http, Passwords, Processes, Threads, Tokens, Verifier)
+_GIVEN = (Blobs, Clock, Database, Host, Http, Passwords, Processes, Threads, Verifier)
 """What the platform gives to every service that asks for it."""
 
 

@@ -7,7 +7,7 @@ verify.py     a token becomes a principal, or 401; the only place that believes 
 claims.py     what tokens say, wherever an issuer has it
 revoked.py    tokens that were taken back
 keys.py       the development issuer and its key file
-tokens.py     tokens for the app's own people
+tokens.py     tokens of the development issuer
 credentials.py  what else a request may come with
 sessions.py   sessions in a cookie
 passwords.py  their passwords

@@ -1,4 +1,4 @@
-"""Tokens for the app's own people: what a service gives to whom it has let in."""
+"""Tokens of the development issuer: to try an app with, and for its tests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from enfilade.identity.keys import DEVELOPMENT, DevelopmentIssuer
 
 
 class Tokens:
-    """Issues access tokens (RFC 9068); a service takes it in its constructor.
-
-    async def log_in(self, email: str, password: Password) -> Session:
-        account = await self.accounts.find(email=email)
-        ...
-        return Session(token=self.tokens.issue(account.id, scopes=["orders:write"]))
-    """
+    """Issues access tokens (RFC 9068): for `enfilade token`, and for callers of a stage."""
 
     def __init__(self, issuer: DevelopmentIssuer, clock: Clock) -> None:
         self._issuer = issuer

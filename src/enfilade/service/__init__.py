@@ -21,7 +21,6 @@ from enfilade.errors import Stale as Stale
 from enfilade.errors import Taken as Taken
 from enfilade.identity import Passwords as Passwords
 from enfilade.identity import Sessions as Sessions
-from enfilade.identity import Tokens as Tokens
 from enfilade.outbound import Answered as Answered
 from enfilade.outbound import Blocked as Blocked
 from enfilade.outbound import Http as Http
@@ -60,7 +59,6 @@ __all__ = [
     "Table",
     "Taken",
     "Threads",
-    "Tokens",
     "Topic",
     "Unique",
     "Version",

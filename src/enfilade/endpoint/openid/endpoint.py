@@ -58,7 +58,7 @@ class _Served:
         found = next((one for one in site.contracts if one.type is Provider), None)
         if found is None or site.config.at(found.name):
             return
-        settings = site.config.settings(found.name, ProviderSettings)
+        settings = site.config.settings(found.name, ProviderSettings).at(site.config.address)
         self._operations = {one.name: one for one in found.operations}
         self._title = settings.title
         self._path = self.prefix = settings.path

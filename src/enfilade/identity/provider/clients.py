@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from enfilade.clock import Clock, make_id
+from enfilade.errors import Finding, StartError
 from enfilade.identity.provider import assertion
+from enfilade.identity.provider.declared import CODE as CODE
+from enfilade.identity.provider.declared import DEVICE as DEVICE
+from enfilade.identity.provider.declared import EXCHANGE as EXCHANGE
+from enfilade.identity.provider.declared import MACHINE as MACHINE
+from enfilade.identity.provider.declared import NAMES as NAMES
+from enfilade.identity.provider.declared import REFRESH as REFRESH
+from enfilade.identity.provider.declared import declared
 from enfilade.identity.provider.messages import Credentials
 from enfilade.identity.provider.problems import BadClient
 from enfilade.identity.provider.redirects import wrong
 from enfilade.identity.provider.rows import ClientRow, InviteRow, Method
 from enfilade.identity.provider.seal import digest, same
-from enfilade.identity.provider.settings import ProviderSettings
+from enfilade.identity.provider.settings import ADDED, ProviderSettings
 from enfilade.store import Table, atomic
 
-CODE: Final = "authorization_code"
-REFRESH: Final = "refresh_token"
-MACHINE: Final = "client_credentials"
-DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
-EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
-GRANTS: Final = (CODE, REFRESH, MACHINE, DEVICE, EXCHANGE)
+GRANTS: Final = tuple(NAMES.values())
 STANDARD: Final = ("openid", "profile", "email", "offline_access")
 """Scopes that every client of people may ask for."""
 
-
-_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class NoSuchClient(ValueError):
@@ -44,21 +47,30 @@ class Proof:
 
 
 class Clients:
-    """The clients that are known."""
+    """The clients that are known: those of the settings, and those that were added."""
 
     def __init__(
-        self, rows: Table[ClientRow], invites: Table[InviteRow], settings: ProviderSettings, clock: Clock
+        self,
+        rows: Table[ClientRow],
+        invites: Table[InviteRow],
+        settings: ProviderSettings,
+        clock: Clock,
+        reveal: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
+        """`reveal` has the secrets that settings name. Raises StartError with what is wrong with those clients."""
         self._rows = rows
         self._invites = invites
         self._settings = settings
         self._clock = clock
+        self._reveal = reveal
+        self.declared = _declared(settings, clock)
+        self._secrets = {one.id: one.secret for one in settings.clients if one.secret}
 
     async def find(self, id: str) -> ClientRow | None:
-        return await self._rows.get(id)
+        return self.declared.get(id) or await self._rows.get(id)
 
     async def all(self) -> tuple[ClientRow, ...]:
-        return await self._rows.find(order="since, id")
+        return (*self.declared.values(), *await self._rows.find(order="since, id"))
 
     async def proven(self, said: Credentials) -> Proof:
         """Whose credentials these are. Raises BadClient, which tells nobody why."""
@@ -68,8 +80,8 @@ class Clients:
             if claims is None or (id and id != claims.sub):
                 raise BadClient()
             id = claims.sub
-        client = await self._rows.get(id) if _ID.fullmatch(id) else None
-        good = same(digest(said.client_secret), client.secret if client is not None else digest(""))
+        client = await self.find(id) if _ID.fullmatch(id) else None
+        good = same(digest(said.client_secret), digest("") if client is None else await self._secret(client))
         if client is None:
             raise BadClient()
         if claims is not None and not said.client_secret and client.method == "private_key_jwt":
@@ -82,6 +94,11 @@ class Clients:
         if claims is None and not said.client_secret and client.method == "none":
             return Proof(client)
         raise BadClient()
+
+    async def _secret(self, client: ClientRow) -> str:
+        """The digest of its secret; of a declared client, as its source has it now."""
+        name = self._secrets.get(client.id)
+        return client.secret if name is None or self._reveal is None else digest(await self._reveal(name))
 
     async def add(
         self,
@@ -102,7 +119,7 @@ class Clients:
         """A new client, and its secret: told now and never again. Raises NoSuchClient that says what is wrong."""
         secret = secret_of(self._clock) if method == "client_secret" else ""
         row = ClientRow(
-            id=make_id(self._clock, "cli"), name=name, realm=realm, method=method,
+            id=make_id(self._clock, ADDED.rstrip("_")), name=name, realm=realm, method=method,
             secret=digest(secret) if secret else "", jwks=jwks, redirects=redirects, logouts=logouts, grants=grants,
             scopes=scopes, resources=resources, kind="agent" if agent else "service", consent=consent,
             since=self._clock.now(),
@@ -141,6 +158,23 @@ class Clients:
 def secret_of(clock: Clock) -> str:
     """Something that nobody guesses: 256 bits."""
     return clock.random.randbytes(32).hex()
+
+
+def _declared(settings: ProviderSettings, clock: Clock) -> dict[str, ClientRow]:
+    rows: dict[str, ClientRow] = {}
+    findings: list[Finding] = []
+    for said in settings.clients:
+        try:
+            rows[said.id] = row = declared(said, clock.now())
+            _check(row)
+        except (NoSuchClient, OSError, UnicodeError) as wrong:
+            what = f"client {said.id}: {wrong}."
+            findings.append(
+                Finding("enfilade.toml", what, "See docs/provider.md for what a client may say.", "settings")
+            )
+    if findings:
+        raise StartError(findings)
+    return rows
 
 
 def _check(row: ClientRow) -> None:

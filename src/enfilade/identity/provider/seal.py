@@ -7,6 +7,7 @@ import hmac
 from typing import Final
 
 from enfilade.secrets.seal import Seal
+from enfilade.secrets.secret import Keeper
 
 _FORMS: Final = b"enfilade provider forms"
 
@@ -14,9 +15,13 @@ _FORMS: Final = b"enfilade provider forms"
 class Host:
     """The app that the provider is in; injected by its type."""
 
-    def __init__(self, audience: str, secret: bytes) -> None:
+    def __init__(self, audience: str, secret: bytes, address: str = "", keeper: Keeper | None = None) -> None:
         self.audience = audience
         """Who a token is for that asks for nobody else."""
+        self.address = address
+        """What the app is reached by."""
+        self.keeper = keeper
+        """Who has the app's secrets."""
         self.seal = Seal(secret, "provider keys")
         self._forms = hmac.digest(secret, _FORMS, "sha256")
 

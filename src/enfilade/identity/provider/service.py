@@ -85,10 +85,12 @@ class ProviderService(Provider):
     spent: Table[SpentRow]
 
     def __post_init__(self) -> None:
-        settings, host, clock = self.settings, self.host, self.clock
+        self.settings = settings = self.settings.at(self.host.address)
+        host, clock = self.host, self.clock
         tables = Tables(self.logins, self.consents, self.granted_rows, self.codes, self.refreshes, self.devices)
         self._ring = Ring(self.key_rows, settings, host.seal, clock)
-        self._clients = Clients(self.client_rows, self.invites, settings, clock)
+        reveal = None if host.keeper is None else host.keeper.reveal
+        self._clients = Clients(self.client_rows, self.invites, settings, clock, reveal)
         self._granted = Granted(tables, settings, clock, lambda one: self._deny("sid", one))
         self._mint = Mint(self._ring, settings, clock)
         self._known = Known(self._mint, self._granted, self.spent)
