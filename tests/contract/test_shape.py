@@ -122,3 +122,27 @@ def test_other_types_pass_the_codec_for_use_within_the_platform() -> None:
         b'{"a":"2026-01-01T00:00:00.000000Z"}'
     )
     assert codec(Loose).decode(b'{"at":[1],"names":["a"]}').names == ["a"]
+
+
+class Coded(Message):
+    code: Annotated[str, Meta(pattern="^[a-z]+$", examples=["abc"])] = "a"
+    either: Annotated[str, Meta(pattern=r"^\$?[$]?a$|^b$")] = "a"
+
+
+@pytest.mark.parametrize("text", [r"abc\n", r"abc\r", r"abc\u2028", r"abc\n\n", r"\nabc"])
+def test_a_pattern_ends_at_the_end_of_the_text(text: str) -> None:
+    """Where Python's own `$` lets one line feed more pass, and JSON Schema's does not."""
+    with pytest.raises(Invalid, match=r"'\^\[a-z\]\+\$'"):  # it is told as it was written
+        codec(Coded).decode(f'{{"code": "{text}"}}'.encode())
+
+
+def test_a_pattern_stays_what_it_is() -> None:
+    for text in ("a", "$a", "$$a", "b"):
+        assert codec(Coded).decode(f'{{"either": "{text}"}}'.encode()).either == text
+    for text in (r"a\n", r"b\n", "c"):
+        with pytest.raises(Invalid):
+            codec(Coded).decode(f'{{"either": "{text}"}}'.encode())
+    with pytest.raises(Invalid):
+        codec(Annotated[str, Meta(pattern="^[a-z]+$")]).from_text(["abc\n"])
+    code, either = (field.shape.constraint("pattern") for field in shape(Coded).fields)
+    assert (code, either) == ("^[a-z]+$", r"^\$?[$]?a$|^b$")

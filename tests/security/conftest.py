@@ -52,7 +52,7 @@ class Wired:
         """What is first answered to these bytes, on a connection of their own."""
         return await asyncio.to_thread(self._send, data, method)
 
-    async def ask(self, method: str, path: str, body: Any = None, **fields: object) -> Got:
+    async def ask(self, method: str, path: str, body: Any = None, /, **fields: object) -> Got:
         """The answer to a request; the path goes out as it stands, and in names of fields `_` is `-`."""
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         said: dict[str, object] = {"host": "app.test", "connection": "close"}

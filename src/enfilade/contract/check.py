@@ -14,7 +14,7 @@ import msgspec
 from enfilade.contract.declare import Names
 from enfilade.contract.refuse import cut
 from enfilade.contract.rewrite import fits, loader, option
-from enfilade.contract.shape import Shape, Struct
+from enfilade.contract.shape import END, Shape, Struct
 from enfilade.errors import FieldError
 
 Unknown = Literal["refuse", "ignore"]
@@ -40,6 +40,7 @@ def told(error: Exception) -> str:
     text = re.sub(r" - at `.*`$| with a timezone component", "", str(error))
     text = re.sub(r"^Invalid (enum )?value .*", "Expected another value", text, flags=re.DOTALL)  # it quotes the value
     text = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", _words, text)
+    text = text.replace(repr(END)[1:-1], "$")
     return text[:1].upper() + text[1:].replace("`", "'") + ("" if text.endswith(".") else ".")
 
 

@@ -2,8 +2,8 @@
 
 `shape(annotation)` turns an annotation into a tree of `Shape`s. On the way it makes types mean what the platform says
 they mean, in the very annotations that msgspec will read: a `datetime` or `time` has a zone, an `int` fits 64 bits
-(what JSON readers, msgpack and SQL columns hold alike). `Annotated[datetime, Meta(tz=False)]` and explicit bounds are
-left as they are.
+(what JSON readers, msgpack and SQL columns hold alike), and `$` in a pattern is the end of the text.
+`Annotated[datetime, Meta(tz=False)]` and explicit bounds are left as they are.
 """
 # Annotations are values of unknown type: that is what reflection is.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -11,6 +11,7 @@ left as they are.
 from __future__ import annotations
 
 import enum
+import re
 from collections import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,14 @@ _SCALARS: dict[object, Kind] = {
 }  # fmt: skip
 SCALARS = frozenset({*_SCALARS.values(), "enum", "literal"} - {"none"})
 """Kinds that are one text in a path, a query or a header."""
+
+END = r"$(?!\n)"
+_DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$(?!\(\?!\\n\))", re.DOTALL)
+"""What stands for itself, a set of letters, or the end."""
+_META = (
+    "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "title", "description",
+    "examples", "extra_json_schema", "extra",
+)  # fmt: skip
 
 LEAST, MOST = -(2**63), 2**63 - 1
 _MUTABLE: dict[object, str] = {
@@ -198,7 +207,7 @@ class _Reader:
         while True:
             if get_origin(annotation) is Annotated:
                 annotation, *extra = get_args(annotation)
-                meta = (*(one for one in extra if isinstance(one, Meta)), *meta)
+                meta = (*(_said(one) for one in extra if isinstance(one, Meta)), *meta)
                 marks = (*(one for one in extra if isinstance(one, Mark)), *marks)
             elif isinstance(annotation, NewType):
                 annotation = annotation.__supertype__
@@ -211,7 +220,7 @@ class _Reader:
             meta = (*_tight(made.kind, meta), *meta)
         made.meta, made.marks = (*meta, *made.meta), (*made.marks, *marks)
         for one in (*meta, *marks):
-            made.type = Annotated[made.type, one]
+            made.type = Annotated[made.type, _meant(one) if isinstance(one, Meta) else one]
         return made
 
     def _bare(self, annotation: Any) -> Shape:
@@ -309,6 +318,24 @@ def _tight(kind: Kind, meta: tuple[Meta, ...]) -> tuple[Meta, ...]:
         upper = any(one.le is not None or one.lt is not None for one in meta)
         return (*(() if lower else (Meta(ge=LEAST),)), *(() if upper else (Meta(le=MOST),)))
     return ()
+
+
+def _meant(meta: Meta) -> Meta:
+    """With a pattern that ends where it says: Python's `$` also stands before a last line feed."""
+    pattern = meta.pattern and _DOLLAR.sub(lambda found: END if found[0] == "$" else found[0], meta.pattern)
+    return _with(meta, pattern)
+
+
+def _said(meta: Meta) -> Meta:
+    """As it was written."""
+    return _with(meta, meta.pattern and meta.pattern.replace(END, "$"))
+
+
+def _with(meta: Meta, pattern: str | None) -> Meta:
+    if pattern == meta.pattern:
+        return meta
+    kind: Any = Meta
+    return kind(**{name: getattr(meta, name) for name in _META} | {"pattern": pattern})
 
 
 def _open(annotation: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from enfilade.contract.need import outside
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest import system
@@ -75,7 +76,9 @@ class _Served:
         self._problems = Problems(site, rest.scheme, rest.problem, self._resource)
         self._cors = rest.cors
         self._routes = Routes()
-        operations = [one for contract in site.contracts for one in contract.operations if one.path]
+        # A route that nobody outside may take is not there for anybody: not to ask what methods it has, either.
+        routed = [one for contract in site.contracts for one in contract.operations if one.path]
+        operations = [one for one in routed if outside(one.needs) is not None]
         self._add_system(rest, site)
         self._add(rest, site, operations)
         self._headers = tuple(
