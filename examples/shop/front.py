@@ -44,7 +44,7 @@ async def log_in(http: httpx2.AsyncClient, email: str, password: str, scope: str
         "code_challenge": challenge, "code_challenge_method": "S256",
     }  # fmt: skip
     page = await http.get("/authorize", params=request)
-    form = _Form(page.text)
+    form = Form(page.text)
     answer = await http.post(form.action, data={**form.fields, "login": email, "password": password})
     back = dict(parse_qsl(urlsplit(answer.headers.get("location", "")).query))
     if back.get("state") != state or "code" not in back:
@@ -57,7 +57,7 @@ async def log_in(http: httpx2.AsyncClient, email: str, password: str, scope: str
     return codec(Session).decode(told.raise_for_status().content)
 
 
-class _Form(HTMLParser):
+class Form(HTMLParser):
     """The form on a page: where it is sent, and what is filled in already."""
 
     def __init__(self, page: str) -> None:
