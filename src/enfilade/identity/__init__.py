@@ -14,6 +14,7 @@ passwords.py  their passwords
 people.py     the role of a service that knows people
 provider/     an OpenID provider, as a service
 users/        people that the platform keeps itself, as a service
+workload/     certificates of the app's own processes, for calls between hosts
 """
 
 from enfilade.identity.credentials import Credentials as Credentials
