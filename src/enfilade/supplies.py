@@ -202,11 +202,15 @@ def host_of(config: Config, name: str, secrets: Secrets | None = None) -> Host:
     return Host(config.audience or name, secret_of(config), config.address, secrets)
 
 
+_LETTERS = 8
+"""Different characters of a secret: "changeme" has seven, however often it is said, and 32 random digits more."""
+
+
 def secret_of(config: Config) -> bytes:
     """The app's secret. In development one is made where none is said, and kept in the folder."""
-    if not config.development and len(config.secret) < 32:
-        remedy = "Set ENFILADE_SECRET to 32 characters or more, the same in every process of the app."
-        what = "outside development the app needs a secret."
+    if not config.development and (len(config.secret) < 32 or len(set(config.secret)) < _LETTERS):
+        remedy = "Set ENFILADE_SECRET to 32 random characters or more, the same in every process of the app."
+        what = "outside development the app needs a secret that nobody guesses."
         raise StartError([Finding("enfilade.toml", what, remedy, "secret")])
     if config.secret:
         return config.secret.encode()

@@ -84,6 +84,10 @@ class Wired:
 @asynccontextmanager
 async def _wire(app: App, folder: Path, **said: Any) -> AsyncGenerator[Wired]:
     made = copy.copy(app)
+    made.config = Config(folder=str(folder / ".enfilade"))
+    if not said.get("development", True):
+        async with made.running():  # which makes the tables, as `enfilade migrate` would
+            pass
     made.config = Config(folder=str(folder / ".enfilade"), **said)
     async with serving(made, port=0) as url:
         yield Wired(made, url)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from enfilade.contract.need import outside
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest import system
@@ -20,6 +19,7 @@ from enfilade.endpoint.rest.openapi import describe, encoded
 from enfilade.endpoint.rest.problems import Problems, Reshape
 from enfilade.endpoint.rest.resource import Resource
 from enfilade.endpoint.rest.routes import Exchange, Place, Routes
+from enfilade.endpoint.rest.schemas import public
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import Malformed, MethodNotAllowed, NotFound, StartError
 
@@ -77,8 +77,7 @@ class _Served:
         self._cors = rest.cors
         self._routes = Routes()
         # A route that nobody outside may take is not there for anybody: not to ask what methods it has, either.
-        routed = [one for contract in site.contracts for one in contract.operations if one.path]
-        operations = [one for one in routed if outside(one.needs) is not None]
+        operations = [one for contract in site.contracts for one in filter(public, contract.operations)]
         self._add_system(rest, site)
         self._add(rest, site, operations)
         self._headers = tuple(

@@ -16,7 +16,7 @@ from enfilade.endpoint.rest.arguments import is_paging
 from enfilade.endpoint.rest.binding import body_parameter, is_file
 from enfilade.endpoint.rest.problems import Reshape, reshaped_type
 from enfilade.endpoint.rest.responses import responses
-from enfilade.endpoint.rest.schemas import Schema, Schemas
+from enfilade.endpoint.rest.schemas import Schema, Schemas, public
 from enfilade.endpoint.rest.text import KEY
 
 _FILE: Schema = {"type": "string", "format": "binary"}
@@ -36,7 +36,7 @@ def describe(
     paths: dict[str, Schema] = {}
     for contract in contracts:
         for one in contract.operations:
-            if _public(one):
+            if public(one):
                 path = _alike(paths, f"{prefix}{one.path}" if one.path != "/" else prefix or "/")
                 paths.setdefault(path, {})[one.method.lower()] = _operation(contract, one, path, schemas, problem_type)
     prints = hashlib.sha256("".join(sorted(one.fingerprint for one in contracts)).encode())
@@ -44,7 +44,7 @@ def describe(
         "openapi": "3.1.0",
         "info": {"title": name, "version": prints.hexdigest()[:12]},
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "tags": [_tag(one) for one in contracts if any(map(_public, one.operations))],
+        "tags": [_tag(one) for one in contracts if any(map(public, one.operations))],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
@@ -56,10 +56,6 @@ def describe(
 def encoded(document: Schema) -> bytes:
     """The document as it is served."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1)
-
-
-def _public(one: Operation) -> bool:
-    return bool(one.path) and outside(one.needs) is not None
 
 
 def _alike(paths: dict[str, Schema], path: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from enfilade.contract.declare import Names
+from enfilade.contract.need import outside
 from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.problem import member_types, spelled
 from enfilade.contract.schema import components
@@ -27,6 +28,11 @@ _STANDARD: Schema = {
 }
 
 
+def public(one: Operation) -> bool:
+    """Whether somebody outside can ever call it: what services say to one another is nobody else's business."""
+    return bool(one.path) and outside(one.needs) is not None
+
+
 class Schemas:
     """Gathers the types of all operations, and then knows the schema of each.
 
@@ -39,7 +45,7 @@ class Schemas:
         self._schemas: dict[tuple[Names, Any], Schema] = {}
         self._problems: dict[type[Problem], str] = {}
         contracts = tuple(contracts)
-        self._bodies = {one.id: body_message(one) for each in contracts for one in each.operations}
+        self._bodies = {one.id: body_message(one) for each in contracts for one in each.operations if public(one)}
         for names in ("snake", "camel"):
             found = {one for each in contracts if each.names == names for one in self._types(each)}
             if names == "snake":
@@ -78,7 +84,7 @@ class Schemas:
         return {"$ref": REF + name}
 
     def _types(self, contract: Contract) -> Iterable[Any]:
-        for one in contract.operations:
+        for one in filter(public, contract.operations):
             yield from (each.type for each in one.parameters if not is_stream(each.type))
             yield from (kind for problem in one.raises for kind in member_types(problem).values())
             if one.style not in ("nothing", "bytes"):
