@@ -97,7 +97,7 @@ class Placement:
                 placed.build = given
             elif at := config.at(name):
                 placed.at = at
-                if not at.startswith(("http://", "https://")):
+                if not at.startswith(("http://", "https://", "unix:/")):
                     remedy = f'Write one such as at = "https://{name}.example".'
                     findings.append(Finding(f"[service.{name}]", f"{at!r} is no address.", remedy, "address"))
             else:

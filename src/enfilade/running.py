@@ -15,7 +15,7 @@ from enfilade.call import Call, Handler, Outside, Principal, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
 from enfilade.contract.plan import Plans
-from enfilade.endpoint import remote
+from enfilade.endpoint import remote, rpc
 from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
 from enfilade.endpoint.local import connect
@@ -74,6 +74,9 @@ Row = Callable[[Tools, Sequence[Station]], tuple[Station | Outside, ...]]
 class Running:
     """A started app. Made by `App.running()`, and by tests, where nothing happens by itself."""
 
+    site: Site
+    """What endpoints are given."""
+
     def __init__(
         self,
         app: App,
@@ -119,6 +122,7 @@ class Running:
         self._trail: guard.Trail | None = None
         self._topic = topic
         self._instances: dict[str, Any] = {}
+        self._links: dict[str, rpc.Link] = {}
         self._resources: list[Any] = []
         self._waiting = {"start"}
 
@@ -242,12 +246,15 @@ class Running:
             if name in self.stores:
                 self.messaging.join(self.stores[name], self._consumers(placed, tools))
         contracts = tuple(placed.contract for placed in self.placement.services.values())
-        site = Site(
+        here = {name for name, placed in self.placement.services.items() if placed.build is not None}
+        inside = {id: handler for id, handler in self._inside.items() if id.partition(".")[0] in here}
+        self.site = Site(
             name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock,
+            inside=inside, callers=self.callers,
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
-        self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
+        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints)
 
     def callers(self, service: str) -> Collection[str]:
         """The services that may call this one: those whose constructors name its contract."""
@@ -279,10 +286,19 @@ class Running:
 
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""
+        if placed.at.startswith("unix:"):
+            return rpc.connect(placed.contract, self._link(placed.at))
         if placed.build is None:
             return remote.connect(placed.contract, placed.at, self.supplies.remote(placed.at))
         instance = self._instances[placed.contract.name]
         return {operation.id: hosted(operation, instance) for operation in placed.contract.operations}
+
+    def _link(self, at: str) -> rpc.Link:
+        """The way to another process of ours; services of one process share it."""
+        if at not in self._links:
+            link = self._links[at] = rpc.Link(*(one.strip() for one in at.split(",")), clock=self.clock)
+            self._exit.callback(link.close)
+        return self._links[at]
 
     def _consumers(self, placed: Placed, tools: Tools) -> Sequence[Consumer]:
         """The handlers and timers of a service. Who says an event does not know who hears it: any peer may call."""

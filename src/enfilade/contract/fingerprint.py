@@ -26,13 +26,18 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 def fingerprint(type: Any) -> str:
     """Of a message, or of any type that a contract may use."""
-    return _hash(_Telling().shape(shape(type)))
+    return _hash(tell(type))
+
+
+def tell(type: Any) -> Any:
+    """Of a type all that its fingerprint is made of, in plain lists."""
+    return _Telling().shape(shape(type))
 
 
 def event_fingerprint(event: type[Event]) -> str:
     """Of an event: its name, its message, and how it is ordered and kept."""
     options = [getattr(event, f"event_{name}") for name in ("key", "keep", "public")]
-    return _hash([event_name(event), options, _Telling().shape(shape(event))])
+    return _hash([event_name(event), options, tell(event)])
 
 
 def operation_fingerprint(operation: Operation) -> str:

@@ -21,7 +21,7 @@ LINGER = 4 * 1024 * 1024
 class Request:
     """A request whose head has arrived; the body is still to be read. This one has none: drivers have their own."""
 
-    __slots__ = ("address", "fields", "method", "path", "query", "scheme")
+    __slots__ = ("address", "bound", "fields", "method", "path", "query", "scheme")
 
     def __init__(
         self,
@@ -41,6 +41,13 @@ class Request:
         """The headers by their lower-case names. What stood more than once is joined by commas (RFC 9110, 5.3)."""
         self.address = address
         self.scheme = scheme
+        self.bound = False
+        """Who leaves has it given up, as far as the driver can tell that he left."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it came by a Unix socket, which only those reach whom the file system lets."""
+        return False
 
     @property
     def ended(self) -> bool:

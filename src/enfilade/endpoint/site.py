@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from enfilade.call import Handler
@@ -24,6 +24,10 @@ class Site:
     contracts: tuple[Contract, ...]
     handlers: Mapping[str, Handler]
     """By operation id: the whole row of stations with the service at its end."""
+    inside: Mapping[str, Handler] = field(default_factory=dict[str, Handler])
+    """The rows that calls between services pass, of those that are served in this process."""
+    callers: Callable[[str], Container[str]] = lambda _: ()
+    """Who may call a service as a peer."""
     clock: Clock
     recorder: Recorder
     blobs: Blobs

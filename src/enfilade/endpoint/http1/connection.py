@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -25,6 +26,8 @@ from enfilade.endpoint.site import choose
 from enfilade.errors import Problem, TooSlow
 
 log = logging.getLogger("enfilade.endpoint")
+
+_UNIX = getattr(socket, "AF_UNIX", None)
 
 
 class Broken(Problem, status=500, type="/problems/internal-error"):
@@ -73,6 +76,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._address = (address_of(transport, "peername") or ("", 0))[0]
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        listener = transport.get_extra_info("socket")
+        self.local = listener is not None and listener.family == _UNIX
         self._door.connections.add(self)
         self._since = self._loop.time()
         self._wait(self._limits.head, self._tick)
@@ -102,7 +107,7 @@ class Connection(asyncio.Protocol):
         current = self._current
         if current is not None:
             current.lose()
-            if self._streaming and self._task is not None:
+            if (self._streaming or current.bound) and self._task is not None:
                 self._task.cancel()
         self.resume_writing()
         self._reader.close()
@@ -128,6 +133,10 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._door.tasks.add(self._task)
             self._task.add_done_callback(self._door.tasks.discard)
+
+    def abort(self) -> None:
+        """Cut it off, with what it still serves where nobody else waits for that."""
+        self._transport.abort()
 
     # -- reading
 
@@ -352,3 +361,5 @@ class Connection(asyncio.Protocol):
     async def drained(self) -> None:
         if self._stuck is not None:
             await self._stuck
+        elif self._transport.is_closing():
+            await asyncio.sleep(0)  # what never waits would write on for nobody, and keep all others from the loop

@@ -12,6 +12,9 @@ from enfilade.errors import Malformed, Problem
 class Line(Protocol):
     """What a request asks of its connection."""
 
+    local: bool
+    """It is a Unix socket."""
+
     def room(self) -> None:
         """Something was read: more may come."""
         ...
@@ -48,6 +51,7 @@ class Exchange(Request):
         self.fields = fields
         self.address = address
         self.scheme = scheme
+        self.bound = False
         self.keep = keep
         """Whether another request may follow."""
         self.old = old
@@ -70,6 +74,10 @@ class Exchange(Request):
         self._data: bytes | bytearray = b""
         self._failed: Problem | None = None
         self._news: asyncio.Event | None = None
+
+    @property
+    def local(self) -> bool:
+        return self._line.local
 
     @property
     def ended(self) -> bool:

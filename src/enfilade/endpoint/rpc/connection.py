@@ -1,0 +1,222 @@
+"""One connection to a peer: a request at a time, an answer within its limits.
+
+llhttp (by httptools) reads what comes. Whatever is no answer, is too large, or comes unasked ends the connection: what
+was asked on it is Lost, and may have run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, cast
+
+from httptools import HttpParserError, HttpResponseParser
+
+from enfilade.errors import Unavailable
+
+HEAD: Final = 64 * 1024
+"""Bytes of an answer's head."""
+ROOM: Final = 256 * 1024
+"""Bytes of a streamed answer that wait for their reader; the peer waits when there are more."""
+
+
+class Lost(Unavailable):
+    """The connection ended, or what came by it is no answer."""
+
+
+class Answer:
+    """What a peer answered."""
+
+    __slots__ = ("body", "fields", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.fields: dict[bytes, bytes] = {}
+        self.body: bytes = b""
+
+
+class Connection(asyncio.Protocol):
+    """One connection. `lost` is called once, when it is of no more use."""
+
+    def __init__(self, lost: Callable[[Connection], None], limit: int) -> None:
+        self._lost: Callable[[Connection], None] | None = lost
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._answer = Answer()
+        self._size = 0
+        """Bytes of the head, or of the body, so far."""
+        self._in_head = True
+        self._streams = False
+        self._pieces: list[bytes] = []
+        self._ended = True
+        """The answer is complete."""
+        self._error: Unavailable | None = None
+        self._paused = False
+        self._stuck: asyncio.Future[None] | None = None
+        self.until = 0.0
+        """When what is asked is given up."""
+        self.since = 0.0
+        """When it was last used."""
+        self.keep = True
+        """Whether the peer takes another request."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return self._error is None and self.keep and self._ended and not self._transport.is_closing()
+
+    # -- asking
+
+    async def ask(self, request: bytes) -> Answer:
+        """Send a request and give its answer whole. Raises Lost."""
+        self._begin(request, streams=False)
+        await self._next()
+        return self._answer
+
+    async def open(self, request: bytes) -> Answer:
+        """Send a request, and give the head of its answer. Raises Lost."""
+        self._begin(request, streams=True)
+        while self._in_head and self._error is None:
+            await self._next()
+        if self._in_head and self._error is not None:
+            raise self._error
+        return self._answer
+
+    async def body(self) -> AsyncGenerator[bytes]:
+        """The body of an answer, piece by piece, as it comes. Raises Lost where it ends too early."""
+        while True:
+            if self._pieces:
+                pieces, self._pieces = self._pieces, []
+                self._size = 0
+                if self._paused:
+                    self._paused = False
+                    self._transport.resume_reading()
+                yield b"".join(pieces)
+            elif self._error is not None and not self._ended:
+                raise self._error
+            elif self._ended:
+                return
+            else:
+                await self._next()
+
+    async def send(self, data: bytes) -> None:
+        """Send a further piece of the request, as fast as the peer takes it. Raises Lost."""
+        if self._error is not None:
+            raise self._error
+        self._transport.write(data)
+        if self._stuck is not None:
+            await self._stuck
+
+    def fail(self, error: Unavailable) -> None:
+        """Give up what is asked."""
+        if self._error is None:
+            self._error = error
+        self._transport.abort()
+        self._wake()
+        self._gone()
+
+    def _begin(self, request: bytes, *, streams: bool) -> None:
+        if self._error is not None:
+            raise self._error
+        self._streams = streams
+        self._ended = False
+        self._in_head = True
+        self._size = 0
+        self._answer = Answer()
+        self._transport.write(request)
+
+    async def _next(self) -> None:
+        """Wait for news. Raises what ended it before the answer was complete."""
+        if self._error is None:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._error is not None and not self._ended and not self._pieces:
+            raise self._error
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            self.fail(Lost("the peer said something that nobody asked for"))
+            return
+        if self._in_head:
+            self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as wrong:
+            self.fail(wrong.__context__ if isinstance(wrong.__context__, Lost) else Lost("the answer is not HTTP"))
+            return
+        if self._in_head and self._size > HEAD:
+            self.fail(Lost("the head of the answer is too large"))
+        elif self._streams and self._size > ROOM and not self._ended and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._error is None:
+            self._error = Lost("the peer hung up")
+        self.resume_writing()
+        self._wake()
+        self._gone()
+        self._parser = None  # the end of a circle of references
+
+    def pause_writing(self) -> None:
+        self._stuck = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        stuck, self._stuck = self._stuck, None
+        if stuck is not None and not stuck.done():
+            stuck.set_result(None)
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _gone(self) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            lost(self)
+
+    # -- called by the parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            raise Lost("the answer has trailers, which nobody asked for")
+        self._answer.fields[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._answer.fields.clear()
+            return
+        self._answer.status = status
+        self._in_head = False
+        self._size = 0
+        self.keep = self._parser.should_keep_alive()
+        if self._streams:
+            self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if not self._streams and self._size > self._limit:
+            raise Lost(f"the answer is larger than {self._limit} bytes")
+        self._pieces.append(body)
+        if self._streams:
+            self._wake()
+
+    def on_message_complete(self) -> None:
+        if self._in_head:  # an interim answer
+            return
+        if self._ended:
+            raise Lost("the peer answered twice")
+        self._ended = True
+        if not self._streams:
+            pieces, self._pieces = self._pieces, []
+            self._answer.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._wake()

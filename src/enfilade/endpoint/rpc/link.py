@@ -1,0 +1,176 @@
+"""A link to a peer process: its replicas, what is asked again, and when nobody is asked.
+
+What did not run is asked elsewhere, or again. What may have run is asked again only where that does no harm: queries,
+commands under a key, and those that are the same when done twice; and only as a share of all calls, so that a peer in
+trouble does not get more of them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from random import Random
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from enfilade.call import Call
+from enfilade.clock import Clock, SystemClock
+from enfilade.endpoint.rpc.agree import Incompatible
+from enfilade.endpoint.rpc.connection import Lost
+from enfilade.endpoint.rpc.messages import Format
+from enfilade.endpoint.rpc.replica import Replica, Silent, Unreached
+from enfilade.errors import Overloaded, Unavailable
+
+R = TypeVar("R")
+
+_SHARE: Final = 0.1
+"""Second tries for each call, in the long run."""
+_SAVED: Final = 10.0
+"""Second tries that may be saved up."""
+_TRIES: Final = 3
+_PAUSE: Final = 0.01
+"""Seconds before the second try; each pause is twice as long as the one before."""
+_LONGEST: Final = 0.25
+"""Seconds of the longest pause."""
+
+
+class Link:
+    """The way to a process, by one address or several of its replicas.
+
+        async with Link("unix:/run/shop/catalog.sock") as link:
+            handlers = connect(read(Catalog), link)
+
+    `connections` calls are under way at an address, `waiting` more wait for that, others are Overloaded at once.
+    `patience` is how long, in seconds, calls wait for a peer that cannot be reached, from when it was first found so:
+    long enough for a restart. `limit` is the size of an answer, or of one item of a stream, in bytes.
+    """
+
+    def __init__(
+        self,
+        *addresses: str,
+        format: Format = "msgpack",
+        connections: int = 128,
+        waiting: int = 128,
+        patience: float = 1.0,
+        limit: int = 16 * 1024 * 1024,
+        tls: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.format: Format = format
+        self.limit = limit
+        self._clock = clock or SystemClock()
+        self._random = Random(self._clock.random.random())  # noqa: S311  (spreads load, keeps no secret)
+        self._patience = patience
+        self._replicas = [
+            Replica(one, self._clock, connections=connections, waiting=waiting, limit=limit, tls=tls)
+            for one in addresses
+        ]
+        self._only = self._replicas[0] if len(addresses) == 1 else None
+        self._saved = _SAVED
+        self._down: float | None = None
+        """Since when none of them can be reached."""
+        self._again = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; what is under way is lost."""
+        for replica in self._replicas:
+            replica.close()
+
+    def statistics(self) -> dict[str, object]:
+        """How it is: each replica by its address, and how many calls were tried again."""
+        return {**{one.address: one.statistics() for one in self._replicas}, "tried again": self._again}
+
+    async def through(self, call: Call, work: Callable[[Replica], Awaitable[R]], *, again: bool = True) -> R:
+        """Let a replica do the work of a call, and others where it does not and they may. Raises what the last did.
+
+        `again` is False for work that cannot be begun anew.
+        """
+        self._saved = min(self._saved + _SHARE, _SAVED)
+        replica = self._only if self._only is not None and self._only.well else self._choose(call)
+        tries, pause = 1, _PAUSE
+        while True:
+            try:
+                made = await self._ask(replica, work)
+            except Incompatible:
+                if self._other(call) is None:
+                    raise
+            except Unreached:
+                if call.remaining <= pause or not self._waits():
+                    raise
+            except Unavailable as error:
+                if not (again and tries < _TRIES and call.remaining > pause and self._may_again(call, error)):
+                    raise
+                tries += 1
+            else:
+                self._down = None
+                return made
+            replica = self._other(call) if tries == 1 else None
+            if replica is None:
+                await self._clock.sleep(pause * (0.5 + self._random.random() / 2))
+                pause = min(pause * 2, _LONGEST)
+                replica = self._choose(call)
+
+    async def _ask(self, replica: Replica | None, work: Callable[[Replica], Awaitable[R]]) -> R:
+        if replica is None:
+            raise Unreached(f"{', '.join(one.address for one in self._replicas)} did not answer, and has a rest")
+        if not replica.well:
+            replica.probe()
+        try:
+            made = await work(replica)
+        except Unreached:
+            replica.failed(at_once=True)
+            raise
+        except (Lost, Silent):
+            replica.failed()
+            raise
+        except Overloaded:
+            replica.given_up()
+            raise
+        except Exception:  # an answer all the same
+            replica.answered()
+            raise
+        except BaseException:
+            replica.given_up()
+            raise
+        replica.answered()
+        return made
+
+    def _choose(self, call: Call) -> Replica | None:
+        """The one with less to do of two that may be asked; None where none may."""
+        fit = [one for one in self._replicas if one.admits() and call.operation.id not in one.refused]
+        if not fit:
+            fit = [one for one in self._replicas if one.admits()]
+        if len(fit) < 2:
+            return fit[0] if fit else None
+        one, other = self._random.sample(fit, 2)
+        return one if one.busy <= other.busy else other
+
+    def _other(self, call: Call) -> Replica | None:
+        """One that is well and can be used."""
+        fit = [one for one in self._replicas if one.well and call.operation.id not in one.refused]
+        return self._random.choice(fit) if fit else None
+
+    def _waits(self) -> bool:
+        """Whether it is still worth waiting for a peer that cannot be reached."""
+        now = self._clock.monotonic()
+        if self._down is None:
+            self._down = now
+        return now - self._down < self._patience
+
+    def _may_again(self, call: Call, error: Unavailable) -> bool:
+        """Whether a call may be made once more: it did not run, or that does no harm; and there are tries to spend."""
+        # What a peer tells of others that did not answer it has tried again itself.
+        harmless = call.operation.kind == "query" or call.operation.idempotent or bool(call.key)
+        if self._saved < 1 or not (isinstance(error, Overloaded) or (isinstance(error, Lost) and harmless)):
+            return False
+        self._saved -= 1
+        self._again += 1
+        return True

@@ -1,0 +1,246 @@
+"""One address of a peer: its connections, how many at once, and whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+from urllib.parse import urlsplit
+
+from enfilade.clock import Clock, Timer
+from enfilade.endpoint.rpc.connection import Answer, Connection, Lost
+from enfilade.errors import DeadlineExceeded, Overloaded, Unavailable
+
+_CONNECT: Final = 2.0
+"""Seconds that a connection may take; one within a data centre takes milliseconds."""
+_IDLE: Final = 50.0
+"""Seconds after which an unused connection is not used again: fewer than the 65 for which our servers keep them."""
+_FAILURES: Final = 5
+"""Failures in a row after which an address has a rest."""
+_REST: Final = 0.05
+"""Seconds of the first rest; each is twice as long as the one before."""
+_LONGEST: Final = 5.0
+"""Seconds of the longest rest."""
+_NEVER: Final = float("inf")
+
+
+class Unreached(Unavailable):
+    """There is no connection. Nothing was sent, so it has not run."""
+
+
+class Silent(DeadlineExceeded):
+    """It did not answer in time."""
+
+
+class Replica:
+    """One address: `unix:/path`, `http://host:port` or `https://host:port`."""
+
+    def __init__(
+        self, address: str, clock: Clock, *, connections: int, waiting: int, limit: int, tls: ssl.SSLContext | None
+    ) -> None:
+        self.address = address
+        self.busy = 0
+        """Calls that are under way, those that wait for a connection included."""
+        self.fingerprints: dict[str, bytes] = {}
+        """By operation id, of those that differ there and are agreed upon."""
+        self.refused: dict[str, str] = {}
+        """By operation id, why it cannot be used there."""
+        self.refused_until = 0.0
+        """When that is looked at again."""
+        self._clock = clock
+        self._most = connections
+        self._line = waiting
+        self._limit = limit
+        self._tls = tls
+        self._open = 0
+        self._idle: list[Connection] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        # how it is
+        self._failures = 0
+        self._rest = 0.0
+        self._rests_until = 0.0
+        self._probing = False
+        # what is under way
+        self._asked: set[Connection] = set()
+        self._timer: Timer | None = None
+        self._at = _NEVER
+
+    # -- how it is
+
+    @property
+    def well(self) -> bool:
+        return not self._rest
+
+    def admits(self) -> bool:
+        """Whether it may be asked: it is well, or its rest is over and nobody else tries it yet."""
+        return not self._rest or (not self._probing and self._clock.monotonic() >= self._rests_until)
+
+    def answered(self) -> None:
+        """It did what it should."""
+        if self._failures or self._rest:
+            self._failures = 0
+            self._rest = 0.0
+            self._probing = False
+
+    def failed(self, *, at_once: bool = False) -> None:
+        """It did not; several times in a row, or where it cannot be reached, it has a rest."""
+        self._failures += 1
+        if self._rest or at_once or self._failures >= _FAILURES:
+            self._rest = min(self._rest * 2, _LONGEST) or _REST
+            self._rests_until = self._clock.monotonic() + self._rest * (0.5 + self._clock.random.random() / 2)
+            self._probing = False
+
+    def probe(self) -> None:
+        """Somebody tries whether it is well again."""
+        self._probing = bool(self._rest)
+
+    def given_up(self) -> None:
+        """Who tried it left before he knew."""
+        self._probing = False
+
+    # -- asking
+
+    async def ask(self, request: bytes, until: float) -> Answer:
+        """An answer, whole. `until` is a time of the clock. Raises Unreached, Lost, Overloaded, Silent."""
+        self.busy += 1
+        try:
+            connection = await self.take(until)
+            try:
+                answer = await connection.ask(request)
+            except BaseException as error:
+                # Whoever waits no longer hangs up, and so the peer ends what it does.
+                connection.fail(error if isinstance(error, Unavailable) else Lost("nobody waits for the answer"))
+                raise
+            finally:
+                self._asked.discard(connection)
+            self._idle_again(connection)
+        finally:
+            self.busy -= 1
+        return answer
+
+    async def take(self, until: float) -> Connection:
+        """A connection of one's own, given up at `until` where it is not given `back` before."""
+        while True:
+            now = self._clock.monotonic()
+            if until <= now:
+                raise Overloaded("there was no time left to ask")
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.usable and now - connection.since < _IDLE:
+                    self.watch(connection, until)
+                    return connection
+                connection.fail(Lost("it was not used for long"))
+            if self._open < self._most:
+                connection = await self._connect(until - now)
+                self.watch(connection, until)
+                return connection
+            await self._turn(until - now)
+
+    def back(self, connection: Connection) -> None:
+        """Give a connection back that was taken; one whose answer is not complete is cut."""
+        self._asked.discard(connection)
+        if connection.usable:
+            self._idle_again(connection)
+        else:
+            connection.fail(Lost("nobody waits for the answer"))
+
+    def _idle_again(self, connection: Connection) -> None:
+        if not connection.usable:
+            connection.fail(Lost("the peer ends the connection"))
+            return
+        connection.since = self._clock.monotonic()
+        self._idle.append(connection)
+        if self._waiting:
+            self._next_in_line()
+
+    async def _turn(self, seconds: float) -> None:
+        if len(self._waiting) >= self._line:
+            raise Overloaded(f"{len(self._waiting)} calls wait for {self.address} already")
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(min(seconds, 3600.0)):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._next_in_line()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise Overloaded(f"no connection to {self.address} became free in time") from None
+            raise
+
+    def _next_in_line(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def _connect(self, seconds: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        make = lambda: Connection(self._lost, self._limit)  # noqa: E731
+        self._open += 1
+        try:
+            async with asyncio.timeout(min(seconds, _CONNECT)):
+                if self.address.startswith("unix:"):
+                    _, connection = await loop.create_unix_connection(make, self.address.removeprefix("unix:"))
+                else:
+                    url = urlsplit(self.address)
+                    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+                    tls = (self._tls or ssl.create_default_context()) if url.scheme == "https" else None
+                    _, connection = await loop.create_connection(make, host, port, ssl=tls)
+        except BaseException as error:
+            self._closed()
+            if isinstance(error, TimeoutError):
+                raise Unreached(f"{self.address} does not take a connection") from None
+            if isinstance(error, OSError):
+                raise Unreached(f"{self.address} cannot be reached: {error.strerror or error}") from error
+            raise
+        return connection
+
+    def _lost(self, connection: Connection) -> None:
+        self._asked.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._closed()
+
+    def _closed(self) -> None:
+        self._open -= 1
+        self._next_in_line()
+
+    # -- time: one timer for all that is under way
+
+    def watch(self, connection: Connection, until: float) -> None:
+        """What is asked on a connection is given up at `until`."""
+        connection.until = until
+        self._asked.add(connection)
+        if until < self._at:
+            self._set(until)
+
+    def _set(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at = at
+        self._timer = self._clock.later(at - self._clock.monotonic(), self._ring)
+
+    def _ring(self) -> None:
+        self._at, self._timer = _NEVER, None
+        now = self._clock.monotonic() + 0.001
+        for connection in [one for one in self._asked if one.until <= now]:
+            connection.fail(Silent(f"{self.address} did not answer in time"))
+        if self._asked and (least := min(one.until for one in self._asked)) < _NEVER:
+            self._set(least)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in (*self._idle, *self._asked):
+            connection.fail(Lost("the link was closed"))
+        self._line = 0
+        self._next_in_line()
+
+    def statistics(self) -> dict[str, int | bool]:
+        """How it is."""
+        return {"open": self._open, "busy": self.busy, "waiting": len(self._waiting), "well": self.well}
