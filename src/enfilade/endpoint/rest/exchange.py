@@ -15,7 +15,7 @@ from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest.binding import binder
 from enfilade.endpoint.rest.counted import Counted, counted, counts_bytes
 from enfilade.endpoint.rest.events import stream_offers, stream_replier
-from enfilade.endpoint.rest.links import Links
+from enfilade.endpoint.rest.links import Links, lifecycle
 from enfilade.endpoint.rest.negotiate import accepted
 from enfilade.endpoint.rest.problems import Problems
 from enfilade.endpoint.rest.ranges import file_replier
@@ -37,7 +37,7 @@ def exchange(
     enter = _entrance(operation)
     versioned = any(one.place == "if-match" for one in operation.parameters)
     clock, monotonic, attach = site.clock, site.clock.monotonic, site.recorder.attach
-    timeout, counts = operation.timeout, counts_bytes(operation)
+    timeout, counts, ending = operation.timeout, counts_bytes(operation), lifecycle(operation)
 
     async def answer(request: Request, values: list[str]) -> Response:
         fields = request.fields
@@ -63,6 +63,7 @@ def exchange(
                 await _drop_files(site, call)
             failed = PreconditionFailed(detail=error.detail) if versioned and isinstance(error, Stale) else error
             response = problems.answer(failed, request, call)
+            response.headers.extend(ending)
         return counted(response, call) if counts and request.method != "HEAD" else response
 
     return answer
