@@ -1,7 +1,7 @@
 """Another vendor's OpenID provider in a process of its own: `python vendor.py`, which says where it is.
 
-It is oidc-provider-mock, which knows everybody and asks for no password. Its access tokens are no JWTs, so authlib signs
-them, as a server made with it does (RFC 9068): for the client that asks, which is its default.
+It is oidc-provider-mock, which knows everybody and asks for no password. Its access tokens are no JWTs, so authlib
+signs them, as a server made with it does (RFC 9068): for the client that asks, which is its default.
 """
 
 from types import SimpleNamespace
