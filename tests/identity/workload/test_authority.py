@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import stat
+from base64 import encodebytes
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -128,6 +130,20 @@ def test_a_request_must_prove_that_it_has_a_p_256_key(town: Any) -> None:
     for one in wrong:
         with pytest.raises(PeerRefused):
             town.authority.sign(one, "payments", ["payments"])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of cryptography, about what it reads
+def test_a_spoiled_request_is_refused_and_nothing_else_goes_wrong(town: Any) -> None:
+    key = new_key()
+    whole, chance = x509.load_pem_x509_csr(request(key)).public_bytes(Encoding.DER), Random(1)
+
+    for _ in range(500):
+        spoiled = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            spoiled[chance.randrange(len(spoiled))] ^= chance.randint(1, 255)
+        with pytest.raises(PeerRefused):
+            pem = b"-----BEGIN CERTIFICATE REQUEST-----\n%b-----END CERTIFICATE REQUEST-----\n"
+            town.authority.sign(pem % encodebytes(bytes(spoiled)), "payments", ["payments"])
 
 
 async def test_a_certificate_is_renewed_at_half_its_time(town: Any, clock: VirtualClock) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -66,6 +68,18 @@ def test_half_a_certificate_is_refused(town: Any, forge: Any, cut: int) -> None:
 
     with pytest.raises(PeerRefused):
         verify_peer(whole[: min(cut, len(whole) - 1)], "shop", town.clock.now())
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_a_spoiled_certificate_is_refused_and_nothing_else_goes_wrong(town: Any, forge: Any) -> None:
+    whole, chance = der(forge()), Random(1)
+
+    for _ in range(1000):
+        spoiled = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
+        with suppress(PeerRefused):  # or it is spoiled where TLS looks: at key and signature
+            verify_peer(bytes(spoiled), "shop", town.clock.now())
 
 
 def test_an_id_is_read_as_it_is_written() -> None:

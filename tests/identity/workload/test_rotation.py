@@ -10,6 +10,12 @@ from typing import Any, ClassVar
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from enfilade.clock import VirtualClock
 from enfilade.errors import StartError, Unauthenticated
@@ -185,7 +191,7 @@ async def test_an_authority_that_cannot_write_tries_again(
     keeping.cancel()
 
 
-@pytest.mark.parametrize("broken", ["missing", "roots", "over", "open", "strange"])
+@pytest.mark.parametrize("broken", ["missing", "roots", "over", "open", "locked", "strange"])
 async def test_a_process_without_a_good_certificate_does_not_start(
     town: Any, clock: VirtualClock, another: Any, tmp_path: Any, broken: str
 ) -> None:
@@ -198,6 +204,10 @@ async def test_a_process_without_a_good_certificate_does_not_start(
         await clock.advance(timedelta(hours=1))
     elif broken == "open":
         file.chmod(0o644)
+    elif broken == "locked":  # nobody is asked for a password
+        key = load_pem_private_key(file.read_bytes(), None)
+        locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a password"))
+        file.write_bytes(locked + file.read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
     else:
         file.write_bytes(another(tmp_path / "bank", clock, "bank").authority.issue("front", ["orders"]))
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from enfilade.clock import Clock
 from enfilade.errors import Finding, StartError
 from enfilade.identity.workload import files
-from enfilade.identity.workload.peer import PeerRefused, verify_peer
+from enfilade.identity.workload.peer import UNREADABLE, PeerRefused, verify_peer
 from enfilade.identity.workload.root import ROOT_LIFE, SKEW, Kept, Root, key_pem, new_key
 from enfilade.identity.workload.spiffe import SpiffeId
 from enfilade.secrets.seal import Seal, Unsealable
@@ -75,12 +75,12 @@ class Authority:
         """
         try:
             read = x509.load_pem_x509_csr(request)
-            public = read.public_key()
-        except ValueError as error:
+            public, proven = read.public_key(), read.is_signature_valid
+        except UNREADABLE as error:
             raise PeerRefused(f"its request cannot be read: {error}") from error
         if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
             raise PeerRefused("it has another key than P-256")
-        if not read.is_signature_valid:
+        if not proven:
             raise PeerRefused("its request is not signed with its key")
         return self._signed(public, process, frozenset(services))
 
@@ -123,7 +123,7 @@ class Authority:
         try:
             read = x509.load_pem_x509_certificate(files.file_of(folder, process).read_bytes())
             peer = verify_peer(read.public_bytes(Encoding.DER), self.domain, now)
-        except (OSError, ValueError, PeerRefused):
+        except (OSError, PeerRefused, *UNREADABLE):
             return True
         if not any(read.issuer == one.certificate.subject for one in self._roots):
             return True

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enfilade.clock import Clock, SystemClock
 from enfilade.identity.workload.files import BUNDLE, file_of
-from enfilade.identity.workload.peer import PeerRefused, verify_peer
+from enfilade.identity.workload.peer import UNREADABLE, PeerRefused, verify_peer
 
 _TRIES: Final = 3
 _NO_CHECK_TIME: Final = 0x200000
@@ -34,10 +34,14 @@ class Held:
                 certificate = x509.load_pem_x509_certificate(self.said[0])
                 self.own = verify_peer(certificate.public_bytes(Encoding.DER), domain, clock.now())
                 self.life = self.own.until - clock.now().timestamp()
-                self.client, self.server = self.context(ssl.PROTOCOL_TLS_CLIENT), self.listening()
+                self.client, self.server = (
+                    self._context(ssl.PROTOCOL_TLS_CLIENT),
+                    self._context(ssl.PROTOCOL_TLS_SERVER),
+                )
+                self.server.num_tickets = 0  # nobody looks again at the certificate of a session that is resumed
                 if self.read() == self.said:  # or the contexts may have something of both
                     return
-            except (OSError, ValueError) as error:
+            except (OSError, *UNREADABLE) as error:
                 if tries == _TRIES:
                     raise PeerRefused(str(error)) from error
         raise PeerRefused("its files are exchanged all the time")
@@ -46,13 +50,7 @@ class Held:
         """The files as they are now."""
         return self._path.read_bytes(), self._roots.read_bytes()
 
-    def listening(self) -> ssl.SSLContext:
-        """A context for the end that listens."""
-        made = self.context(ssl.PROTOCOL_TLS_SERVER)
-        made.num_tickets = 0  # a session that is resumed is one whose certificate nobody looks at again
-        return made
-
-    def context(self, side: int) -> ssl.SSLContext:
+    def _context(self, side: int) -> ssl.SSLContext:
         """TLS 1.3, a certificate asked of the peer, and these roots alone."""
         made = ssl.SSLContext(side)
         made.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -61,5 +59,5 @@ class Held:
         if self._moved:  # OpenSSL knows the machine's time only; `verify_peer` asks the clock
             made.verify_flags |= _NO_CHECK_TIME
         made.load_verify_locations(cadata=self.said[1].decode())
-        made.load_cert_chain(self._path)
+        made.load_cert_chain(self._path, password="")  # or OpenSSL would ask the terminal for one
         return made

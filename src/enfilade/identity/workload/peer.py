@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from enfilade.identity.workload.spiffe import SpiffeId
@@ -18,6 +19,16 @@ from enfilade.identity.workload.spiffe import SpiffeId
 E = TypeVar("E", bound=x509.ExtensionType)
 
 _BOTH: Final = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises over bytes that are no certificate or request."""
 
 
 class PeerRefused(Exception):
@@ -48,7 +59,7 @@ def verify_peer(certificate: bytes | None, domain: str, now: datetime) -> Peer:
     try:
         read = x509.load_der_x509_certificate(certificate)
         extensions = read.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise PeerRefused(f"its certificate cannot be read: {error}") from error
     _leaf(extensions)
     names = _of(extensions, x509.SubjectAlternativeName)

@@ -52,7 +52,7 @@ class Workload:
         self._clock = clock
         self._calls = calls or {}
         self._held = self._first()
-        self.server = self._held.listening()
+        self.server = self._held.server
         """For whatever listens. It stays the same: each handshake shows and believes what is good at that time."""
         self.server.sni_callback = self._show
 
