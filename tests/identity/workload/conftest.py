@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -62,7 +62,7 @@ class Counter:
 
 
 @asynccontextmanager
-async def serving(me: Workload, seen: Counter) -> AsyncIterator[int]:
+async def serving(me: Workload, seen: Counter) -> AsyncGenerator[int]:
     """A server of lines: `orders payments` asks as one service for another and is answered `ok` or with a status."""
     loops: set[asyncio.Task[None]] = set()
 

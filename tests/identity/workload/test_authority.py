@@ -70,18 +70,18 @@ def test_an_authority_is_the_same_after_a_restart(town: Any, clock: VirtualClock
 
 
 @pytest.mark.parametrize(
-    ("domain", "secret", "spoil"),
+    ("domain", "secret", "left"),
     [
-        ("shop", b"another secret than it was before", lambda data: data),
-        ("bank", SECRET, lambda data: data),
-        ("shop", SECRET, lambda data: data[:-1] + bytes([data[-1] ^ 1])),
-        ("shop", SECRET, lambda data: b""),
+        ("shop", b"another secret than it was before", 9999),
+        ("bank", SECRET, 9999),
+        ("shop", SECRET, -1),
+        ("shop", SECRET, 0),
     ],
 )
 def test_an_authority_that_cannot_be_opened_says_what_to_do(
-    town: Any, clock: VirtualClock, tmp_path: Path, domain: str, secret: bytes, spoil: Any
+    town: Any, clock: VirtualClock, tmp_path: Path, domain: str, secret: bytes, left: int
 ) -> None:
-    (tmp_path / FILE).write_bytes(spoil((tmp_path / FILE).read_bytes()))
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:left])
 
     with pytest.raises(StartError, match="Start with the secret that it was made with") as refused:
         Authority(domain, secret, tmp_path, clock)
