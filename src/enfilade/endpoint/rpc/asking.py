@@ -39,12 +39,10 @@ class _Asking:
         self._form: Messages = messages(operation, link.format)
         self._upload = uploads(operation)
         self._fingerprint = operation.fingerprint.encode()
+        self._last = b"enfilade-contract: %b\r\n\r\n" % self._fingerprint
         path = operation.id.replace(".", "/", 1)
         media_type = self._form.media_type.decode()
-        self._start = (
-            f"POST /{path} HTTP/1.1\r\nhost: {operation.service}\r\ncontent-type: {media_type}\r\n"
-            "connect-protocol-version: 1\r\n"
-        ).encode()
+        self._start = (f"POST /{path} HTTP/1.1\r\nhost: {operation.service}\r\ncontent-type: {media_type}\r\n").encode()
         stream = operation.style in ("stream", "bytes")
         self.handler: Handler = self._stream if stream else self._once if self._form.enveloped else self._unary
 
@@ -55,12 +53,29 @@ class _Asking:
         head = b"%b%bcontent-length: %d\r\n" % (self._start, write_context(call), len(body))
         until = call.deadline - _EARLY
 
-        async def work(replica: Replica) -> Any:
-            return await self._agreed(replica, call, ask)
-
         async def ask(replica: Replica, fingerprint: bytes) -> Any:
             line = b"%benfilade-contract: %b\r\n\r\n%b" % (head, fingerprint, body)
             return self._result(await replica.ask(line, until))
+
+        failed: Exception | None = None
+        replica = self._link.sole
+        if replica is not None and not (replica.fingerprints or replica.refused):
+            # Nearly every call: the way through the link takes as long as all the rest of it.
+            try:
+                made = self._result(await replica.ask(b"%b%b%b" % (head, self._last, body), until))
+            except (Unavailable, Differs) as error:
+                failed = error
+            else:
+                replica.answered()
+                return made
+
+        async def work(replica: Replica) -> Any:
+            nonlocal failed
+            if failed is not None and not isinstance(failed, Differs):
+                error, failed = failed, None
+                raise error
+            failed = None
+            return await self._agreed(replica, call, ask)
 
         return await self._link.through(call, work)
 

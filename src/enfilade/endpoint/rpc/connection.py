@@ -72,7 +72,10 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Answer:
         """Send a request and give its answer whole. Raises Lost."""
         self._begin(request, streams=False)
-        await self._next()
+        self._waiter = self._loop.create_future()
+        await self._waiter
+        if self._error is not None and not self._ended:
+            raise self._error
         return self._answer
 
     async def open(self, request: bytes) -> Answer:

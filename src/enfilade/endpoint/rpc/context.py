@@ -1,7 +1,8 @@
 """Who calls, in whose trace, under which key, for how long: fields of a request between processes, and back.
 
 `traceparent` and `tracestate` are W3C's, `connect-timeout-ms` is Connect's, `idempotency-key` the IETF draft's;
-`enfilade-caller` is the person as JSON, `enfilade-tenant` and `enfilade-peer` are percent-encoded text.
+`enfilade-caller` is the person as JSON, `enfilade-peer` and `enfilade-tenant` (where that is not the person's own) are
+percent-encoded text.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ def write_context(call: Call) -> bytes:
         lines.append(b"connect-timeout-ms: %d\r\n" % min(max(int(left * 1000), 1), _LONGEST))
     if call.peer:
         lines.append(b"enfilade-peer: %b\r\n" % _text(call.peer))
-    if call.tenant:
+    caller = call.caller
+    if caller is not None:
+        lines.append(_caller(caller))
+    if call.tenant != (caller.tenant if caller is not None else ""):
         lines.append(b"enfilade-tenant: %b\r\n" % _text(call.tenant))
-    if call.caller is not None:
-        lines.append(_caller(call.caller))
     if call.key:
         lines.append(b"idempotency-key: %b\r\n" % _text(call.key))
     return b"".join(lines)
@@ -66,10 +68,11 @@ def read_context(fields: dict[bytes, bytes], call: Call, site: Site) -> None:
         call.deadline = min(call.deadline, call.clock.monotonic() + int(said) / 1000)
     if (said := get(b"enfilade-peer")) is not None:
         call.peer = _plain(said)
+    if (said := get(b"enfilade-caller")) is not None:
+        call.caller = caller = _read.get(said) or _principal_of(said)
+        call.tenant = caller.tenant
     if (said := get(b"enfilade-tenant")) is not None:
         call.tenant = _plain(said)
-    if (said := get(b"enfilade-caller")) is not None:
-        call.caller = _read.get(said) or _principal_of(said)
     if (said := get(b"idempotency-key")) is not None and call.operation.kind == "command":
         call.key = _plain(said.strip(b'"'))
 

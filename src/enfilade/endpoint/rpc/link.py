@@ -71,6 +71,12 @@ class Link:
         """Since when none of them can be reached."""
         self._again = 0
 
+    @property
+    def sole(self) -> Replica | None:
+        """The one replica there is, where it is well and nothing has to be made good."""
+        only = self._only
+        return only if only is not None and only.well and self._saved == _SAVED and self._down is None else None
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -105,7 +105,7 @@ class Replica:
         """An answer, whole. `until` is a time of the clock. Raises Unreached, Lost, Overloaded, Silent."""
         self.busy += 1
         try:
-            connection = await self.take(until)
+            connection = self._ready(until) or await self.take(until)
             try:
                 answer = await connection.ask(request)
             except BaseException as error:
@@ -114,10 +114,21 @@ class Replica:
                 raise
             finally:
                 self._asked.discard(connection)
-            self._idle_again(connection)
         finally:
             self.busy -= 1
+        self._idle_again(connection)
         return answer
+
+    def _ready(self, until: float) -> Connection | None:
+        """The connection that was used last, where it can be used at once."""
+        if not self._idle or until <= (now := self._clock.monotonic()):
+            return None
+        connection = self._idle[-1]
+        if not connection.usable or now - connection.since >= _IDLE:
+            return None
+        self._idle.pop()
+        self.watch(connection, until)
+        return connection
 
     async def take(self, until: float) -> Connection:
         """A connection of one's own, given up at `until` where it is not given `back` before."""
