@@ -1,0 +1,106 @@
+"""Where one route leads: shares, variants, mirrors; how often it is asked, how long it may take, what it is told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from enfilade.edge.answers import TRACE
+from enfilade.edge.model import Edge, Json, Route
+from enfilade.edge.rates import counted
+from enfilade.edge.who import CALLER
+
+_FOREIGN: Final = ("authorization", "cookie", "x-api-key")
+"""What is for our services only, and would let somebody else act as the caller."""
+_SAFE: Final = "connect-failure,refused-stream,reset-before-request"
+"""Failures after which nothing can have been done."""
+_AGAIN: Final = 2
+
+
+def forward(edge: Edge, route: Route, to: str = "") -> Json:
+    """The action of a route; `to` sends everything to one upstream, whatever the shares say."""
+    foreign = {one.name for one in edge.upstreams if one.foreign}
+    action: Json = {
+        "timeout": "0s" if route.idle else _seconds(route.timeout),
+        "idle_timeout": _seconds(route.idle or route.timeout),
+        "retry_policy": _retries(route),
+        "rate_limits": counted(edge, route),
+        **_target(route, to, foreign),
+    }
+    if route.lasting not in (0.0, float("inf")):
+        action["max_stream_duration"] = {"max_stream_duration": _seconds(route.lasting)}
+    if route.rewrite and route.below:
+        action["prefix_rewrite"] = route.rewrite
+    if route.mirrors:
+        action["request_mirror_policies"] = [
+            {
+                "cluster": mirror.upstream,
+                "runtime_fraction": {
+                    "default_value": {"numerator": round(mirror.percent * 10_000), "denominator": "MILLION"}
+                },
+                "disable_shadow_host_suffix_append": True,
+                "request_headers_mutations": [
+                    {"append": {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+                    for key, value in mirror.fields.items()
+                ]
+                + [{"remove": name} for name in _FOREIGN if mirror.upstream in foreign],
+            }
+            for mirror in route.mirrors
+        ]
+    return action
+
+
+def _target(route: Route, to: str, foreign: set[str]) -> Json:
+    """One upstream, or several by their weights."""
+    shares = [one for one in route.to if one.weight]
+    if to or len(shares) == 1:
+        name = to or shares[0].upstream
+        return {"cluster": name, **({"auto_host_rewrite": True} if name in foreign else {})}
+    weighted: Json = {
+        "clusters": [
+            {
+                "name": one.upstream,
+                "weight": one.weight,
+                **({"request_headers_to_remove": list(_FOREIGN)} if one.upstream in foreign else {}),
+            }
+            for one in shares
+        ]
+    }
+    target: Json = {"weighted_clusters": weighted}
+    if foreign.intersection(one.upstream for one in shares):
+        target["auto_host_rewrite"] = True
+    if route.sticky:
+        weighted["use_hash_policy"] = True
+        target["hash_policy"] = [
+            {"header": {"header_name": CALLER}, "terminal": True},
+            {"connection_properties": {"source_ip": True}},
+        ]
+    return target
+
+
+def removed(edge: Edge, route: Route, to: str = "") -> list[str]:
+    """Header fields that go no further than the edge."""
+    foreign = {one.name for one in edge.upstreams if one.foreign}
+    names = {to} if to else {one.upstream for one in route.to}
+    return [CALLER, TRACE, *(_FOREIGN if names <= foreign else ())]
+
+
+def _retries(route: Route) -> Json:
+    """Again where nothing can have been done; a query also where it may have been."""
+    return {
+        "retry_on": f"{_SAFE},reset" if route.repeatable else _SAFE,
+        "num_retries": _AGAIN,
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": 3,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+    }
+
+
+def _seconds(many: float) -> str:
+    return f"{many:.3f}s"
