@@ -26,6 +26,7 @@ from enfilade.endpoint.reading import reading
 from enfilade.endpoint.site import HttpEndpoint
 from enfilade.errors import Misuse
 from enfilade.identity import Resolver
+from enfilade.placement import Share
 from enfilade.policy import Cedar
 from enfilade.running import Running, Tools
 from enfilade.service.host import home
@@ -99,6 +100,8 @@ class App:
         self.mounts: list[Mount] = []
         self.resolvers: list[Resolver] = []
         self.running_now: Running | None = None
+        self.share: Share | None = None
+        """What this process is told of others that serve the rest of it; see `enfilade.plan`."""
 
     def service(self, contract: TypeForm[C]) -> Seat[C]:
         """Who serves a contract, where it is not the class beside it: `app.service(Psp).by(FakePsp)`."""

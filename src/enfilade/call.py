@@ -77,6 +77,8 @@ class Call(msgspec.Struct, eq=False):
     """The fields of its request, for those who know callers by something else than a bearer token."""
     read: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Reads the arguments of a call that came over a wire, once it may be served; see `endpoint/reading.py`."""
+    sent: bool = False
+    """It went on to another process of the app, which writes down what became of it."""
     reply_fields: dict[str, str] | None = None
     """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
 

@@ -46,17 +46,39 @@ class Placed:
         return any(rate.plan for operation in self.contract.operations for rate in operation.rates)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one process of several is told of the others; where they are, its configuration says."""
+
+    front: bool
+    """Whether it serves the app's endpoints."""
+    calls: Mapping[str, frozenset[str]]
+    """By service: what its constructor names. Here nobody imports it to see."""
+    hears: Mapping[str, frozenset[str]]
+    """By address of another process: the topics that are heard there."""
+    sessions: bool = False
+    """Whether a service of the app lets people in by a cookie."""
+
+
 class Placement:
     """All services of an app, by name."""
 
-    def __init__(self, services: Sequence[Any], builders: Mapping[Any, Callable[..., Any]], config: Config) -> None:
+    def __init__(
+        self,
+        services: Sequence[Any],
+        builders: Mapping[Any, Callable[..., Any]],
+        config: Config,
+        share: Share | None = None,
+    ) -> None:
         """Raises StartError with every contract that cannot be read and every service that nobody serves."""
         self.services: dict[str, Placed] = {}
         self._contracts: dict[type, Contract] = {}
         self._read(services, builders)
         self._place(builders, config)
-        for placed in self.services.values():
-            if placed.build is not None:
+        for name, placed in self.services.items():
+            if placed.build is None:
+                placed.calls = share.calls.get(name, frozenset()) if share else frozenset()
+            else:
                 asked = [self.contract(want.type) for want in wants(placed.build) if want.kind == "contract"]
                 placed.calls = frozenset(one.name for one in asked if one is not None)
 
@@ -92,10 +114,10 @@ class Placement:
     def _place(self, builders: Mapping[Any, Callable[..., Any]], config: Config) -> None:
         findings: list[Finding] = []
         for name, placed in self.services.items():
-            given = builders.get(placed.contract.type)
-            if given is not None:
+            given, at = builders.get(placed.contract.type), config.at(name)
+            if given is not None and not at.startswith("unix:"):
                 placed.build = given
-            elif at := config.at(name):
+            elif at:
                 placed.at = at
                 if not at.startswith(("http://", "https://", "unix:/")):
                     remedy = f'Write one such as at = "https://{name}.example".'

@@ -12,6 +12,7 @@ from enfilade.cli.export import export
 from enfilade.cli.keys import keys
 from enfilade.cli.migrate import migrate
 from enfilade.cli.new import new
+from enfilade.cli.plan import plan
 from enfilade.cli.policy import policy
 from enfilade.cli.routes import routes
 from enfilade.cli.run import run
@@ -32,6 +33,7 @@ def main() -> None:
 
 
 for command in (
-    new, run, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users, clients, keys,
+    new, run, plan, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users, clients,
+    keys,
 ):  # fmt: skip
     main.add_command(command)

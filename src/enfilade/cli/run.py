@@ -21,8 +21,24 @@ if TYPE_CHECKING:
     "--port", type=click.IntRange(0, 65535), help="Port to listen on; by default that of enfilade.toml, 8080. 0: any."
 )
 @click.option("--reload", is_flag=True, help="Start again when a .py or .toml file changes.")
-def run(app: str | None, host: str | None, port: int | None, reload: bool) -> None:
+@click.option("--plan", metavar="NAME", help="Serve it as the processes of this plan; see `enfilade plan`.")
+@click.option("--process", metavar="NAME", help="Of a plan, be this process: for its supervisor.")
+def run(
+    app: str | None, host: str | None, port: int | None, reload: bool, plan: str | None, process: str | None
+) -> None:
     """Serve an app until Ctrl-C."""
+    if plan and reload:
+        raise click.UsageError("--reload is for one process, without --plan.")
+    if process:
+        from enfilade.cli.process import run_process
+
+        run_process(app, process)
+        return
+    if plan:
+        from enfilade.cli.supervise import run_plan
+
+        run_plan(app, plan, host, port)
+        return
     if reload:
         from enfilade.cli.reload import supervise
 

@@ -40,27 +40,38 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
     two within `drain` seconds. Port 0 takes any that is free. Raises Refused where the port cannot be had, and
     StartError where the app cannot start.
     """
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         bound, taken, *_ = listener.getsockname()
-        async with app.running(bound, taken) as running:
-            settings = _settings(app, running, drain)
-            settings.load()
-            server = uvicorn.Server(settings)
-            # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
-            server.lifespan = settings.lifespan_class(settings)
-            # What was loaded stays for good: the collector need not look at it again with every tenth of a request.
-            gc.collect()
-            gc.freeze()
-            # Nearly all that a request makes goes with it, without the collector: let it look a tenth as often.
-            gc.set_threshold(7_000, 20, 20)
-            await server.startup(sockets=[listener])
-            ticking = asyncio.create_task(server.main_loop())
-            try:
-                yield url_of(listener)
-            finally:
-                server.should_exit = True
-                await ticking
-                await server.shutdown(sockets=[listener])
+        async with app.running(bound, taken) as running, accepting(app, running, listener, drain):
+            yield url_of(listener)
+
+
+@asynccontextmanager
+async def accepting(app: App, running: Running, listener: socket.socket, drain: float) -> AsyncGenerator[None]:
+    """Answer what comes to a listener, for an app that runs; at the end, finish what has come."""
+    settings = _settings(app, running, drain)
+    settings.load()
+    server = uvicorn.Server(settings)
+    # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
+    server.lifespan = settings.lifespan_class(settings)
+    collect_less()
+    await server.startup(sockets=[listener])
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await ticking
+        await server.shutdown(sockets=[listener])
+
+
+def collect_less() -> None:
+    """Once all is loaded, let the garbage collector look less often."""
+    # What was loaded stays for good: the collector need not look at it again with every tenth of a request.
+    gc.collect()
+    gc.freeze()
+    # Nearly all that a request makes goes with it, without the collector: let it look a tenth as often.
+    gc.set_threshold(7_000, 20, 20)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
@@ -74,13 +85,14 @@ def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
-def signals() -> Generator[asyncio.Event]:
-    """An event that SIGINT or SIGTERM sets. A second signal ends the process at once."""
+def signals(at_once: Callable[[], None] = lambda: None) -> Generator[asyncio.Event]:
+    """An event that SIGINT or SIGTERM sets. A second signal ends the process, after `at_once`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stopped() -> None:
         if stop.is_set():
+            at_once()
             os._exit(130)
         stop.set()
 
@@ -152,7 +164,7 @@ def _driver(running: Running, proxies: Proxies | None) -> Callable[..., asyncio.
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Generator[socket.socket]:
+def listening(host: str, port: int) -> Generator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         # With the protocol named, or asyncio leaves Nagle's algorithm on, and small answers wait 40 ms for an ACK.

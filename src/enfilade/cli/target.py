@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tomllib
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,22 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 def load_app(said: str | None) -> App:
     """The app that a command is about, with its configuration. Raises Refused."""
+    app, beside = _load(said)
+    if app.config is None:
+        app.config = configuration(beside)
+    return app
+
+
+def load_beside(said: str | None) -> tuple[App, Path]:
+    """The app that a command is about, as it is, and the folder where its files may lie. Raises Refused."""
+    app, beside = _load(said)
+    if app.config is not None:
+        what = f"{app.name} brings its configuration along, and plans are said over enfilade.toml."
+        raise Refused(what, "Leave `config` out of App(...), and write it into enfilade.toml.")
+    return app, beside
+
+
+def _load(said: str | None) -> tuple[App, Path]:
     name, folder = (said, _root(said)) if said else _find()
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
@@ -44,9 +61,7 @@ def load_app(said: str | None) -> App:
     if not isinstance(app, App):
         what = f"{module_name} has no {attribute}" if app is None else f"{name} is no App but a {type(app).__name__}"
         raise Refused(f"{what}.", f'Write `{attribute} = App("...", services=[...])` in {module_name}.')
-    if app.config is None:
-        app.config = _configuration(Path(getattr(module, "__file__", None) or "").parent)
-    return app
+    return app, Path(getattr(module, "__file__", None) or "").parent
 
 
 def module_beside(said: str | None, name: str) -> ModuleType | None:
@@ -62,13 +77,18 @@ def config_of(app: App) -> Config:
     return app.config
 
 
-def _configuration(beside: Path) -> Config:
-    """What enfilade.toml says: that of the working folder, or else the one beside app.py."""
+def configuration(beside: Path, over: Mapping[str, Any] | None = None) -> Config:
+    """What enfilade.toml says, and what a plan says over it."""
     from enfilade.config import load
 
-    file = Path("enfilade.toml")
     with start_errors():
-        return load(file if file.exists() else beside / file)
+        return load(near(beside, "enfilade.toml"), over=over)
+
+
+def near(beside: Path, name: str) -> Path:
+    """A file of the app: that of the working folder, or else the one beside app.py."""
+    file = Path(name)
+    return file if file.exists() else beside / file
 
 
 def _find() -> tuple[str, Path]:

@@ -93,7 +93,7 @@ def _writer(operation: Operation, trail: Trail | None) -> Callable[..., None]:
 
     def write(call: Call, error: BaseException | None, reply: Any = None) -> None:
         listened = log.isEnabledFor(logging.INFO)
-        if trail is None and not listened:
+        if call.sent or (trail is None and not listened):
             return
         text = hide(_encode(line(call, error, reply)).decode())
         if trail is not None:

@@ -56,7 +56,7 @@ class _Served:
         self.prefix = ""
         self._routes: dict[tuple[str, str], _Exchange] = {}
         found = next((one for one in site.contracts if one.type is Provider), None)
-        if found is None or site.config.at(found.name):
+        if found is None or site.config.at(found.name).startswith("http"):
             return
         settings = site.config.settings(found.name, ProviderSettings).at(site.config.address)
         self._operations = {one.name: one for one in found.operations}

@@ -1,0 +1,87 @@
+"""`enfilade plan`: which services share a process."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from enfilade.cli.refused import start_errors
+from enfilade.cli.table import table
+from enfilade.cli.target import app_argument, app_option, configuration, json_option, load_beside, near
+
+if TYPE_CHECKING:
+    from enfilade.plan import Plan
+
+
+@click.group()
+def plan() -> None:
+    """See which services share a process.
+
+    Plans are arrangements in plan.toml; `one` and `split` come for free. `enfilade run --plan NAME` runs one.
+    """
+
+
+@plan.command("list")
+@app_argument
+@json_option
+def list_(app: str | None, as_json: bool) -> None:
+    """List the plans of an app."""
+    from enfilade.placement import refuse
+    from enfilade.plan import FREE, read_file
+
+    _, beside = load_beside(app)
+    file = near(beside, "plan.toml")
+    with start_errors():
+        found, findings = read_file(file)
+        refuse(findings)
+    records = [
+        {
+            "plan": name,
+            "extends": found[name].extends if name in found else "",
+            "said by": str(file) if name in found else "comes for free",
+        }
+        for name in dict.fromkeys((*FREE, *found))
+    ]
+    click.echo(json.dumps(records, indent=2) if as_json else table(records))
+
+
+@plan.command()
+@click.argument("name", default="one")
+@app_option
+@click.option("--origin", is_flag=True, help="Say which file or variable said so.")
+@json_option
+def show(name: str, app: str | None, origin: bool, as_json: bool) -> None:
+    """Show what holds in a plan: its processes, services and stores.
+
+    Finds all that is wrong with it, and starts nothing.
+    """
+    import msgspec
+
+    from enfilade.plan.shown import lines
+
+    found = _plan(app, name)
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found, origin=origin)))
+
+
+@plan.command()
+@click.argument("a")
+@click.argument("b")
+@app_option
+@json_option
+def diff(a: str, b: str, app: str | None, as_json: bool) -> None:
+    """Show what changes from plan A to plan B."""
+    from enfilade.plan.shown import changes
+
+    found = changes(_plan(app, a), _plan(app, b))
+    click.echo(json.dumps(found, indent=2) if as_json else table(found, empty="Nothing."))
+
+
+def _plan(said: str | None, name: str) -> Plan:
+    from enfilade.plan import plan_of
+
+    app, beside = load_beside(said)
+    file = near(beside, "plan.toml")
+    with start_errors():
+        return plan_of(app, name, file, lambda over: configuration(beside, over))

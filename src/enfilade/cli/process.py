@@ -1,0 +1,50 @@
+"""`enfilade run --plan NAME --process P`: one process of a plan, as the supervisor starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+from enfilade.cli.refused import start_errors
+from enfilade.cli.target import configuration, load_beside
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+    from enfilade.config import Config
+
+
+def run_process(said: str | None, process: str) -> None:
+    """Serve what the plan gives to `process` until the word to stop: `orders`, or `orders@2`, its second replica."""
+    from enfilade.cli.serve import run_until_stopped
+    from enfilade.plan import line, share, sockets
+    from enfilade.trace import log
+
+    app, beside = load_beside(said)
+    name, _, replica = process.partition("@")
+    with start_errors():
+        plain = configuration(beside)
+        told = share.read(plain.folder)
+        app.share, over = share.share_of(told, name, plain.folder)
+        config = app.config = configuration(beside, over)
+        address = sockets.address_of(config.folder, name, int(replica or 1))
+        line.hold(config.drain * 2 + 2)
+        log.configure(json=told.plan.json)
+        run_until_stopped(_serve(app, config, address, sockets.inherited()))
+
+
+async def _serve(app: App, config: Config, address: str, listener: socket.socket | None) -> None:
+    from enfilade.cli.serve import accepting, collect_less, signals
+    from enfilade.endpoint.rpc import listening
+    from enfilade.plan import line
+
+    with signals() as stop:
+        async with contextlib.AsyncExitStack() as stack:
+            running = await stack.enter_async_context(app.running())
+            await stack.enter_async_context(listening(running.between(), address, drain=config.drain))
+            if listener is None:
+                collect_less()
+            else:
+                await stack.enter_async_context(accepting(app, running, listener, config.drain))
+            line.ready()
+            await stop.wait()

@@ -1,0 +1,30 @@
+"""Which services share a process: arrangements, what holds in them, and the supervisor that runs them.
+
+arrangement   what plan.toml may say
+layout        an arrangement with nothing left open
+survey        a plan in force: the layout, and what the app's services are to one another
+shown         plans for people: what holds and what said so, and how two differ
+share         what each process is told of the others
+servers       databases and brokers that a plan runs itself, from a wheel or a path
+sockets       where the processes meet
+supervisor    starts, watches and stops the children, by stages
+child         one process under supervision
+leash         holds a program that is not ours
+line          the end of ours at the line to the supervisor
+output        what all of them write, as one stream
+"""
+
+from __future__ import annotations
+
+from enfilade.plan.arrangement import FREE as FREE
+from enfilade.plan.arrangement import read_file as read_file
+from enfilade.plan.child import Child as Child
+from enfilade.plan.child import Patience as Patience
+from enfilade.plan.child import Program as Program
+from enfilade.plan.layout import Layout as Layout
+from enfilade.plan.layout import lay_out as lay_out
+from enfilade.plan.output import Output as Output
+from enfilade.plan.supervisor import Stopped as Stopped
+from enfilade.plan.supervisor import Supervisor as Supervisor
+from enfilade.plan.survey import Plan as Plan
+from enfilade.plan.survey import plan_of as plan_of

@@ -1,0 +1,136 @@
+"""What `plan.toml` may say: arrangements by name, each of processes, services and stores.
+
+    [pair]                            # enfilade run --plan pair
+    extends = "split"
+
+    [pair.process.money]
+    services = ["payments", "orders"]
+    replicas = 2
+
+    [pair.service.payments]           # settings of that service, over enfilade.toml
+    retries = 3
+
+    [pair.store]
+    data = "postgresql:"              # supervised, from the wheel
+
+A name that comes for free (`one`, `split`) can be said as well, and is laid over what it is.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
+
+import msgspec
+
+from enfilade.errors import Finding, StartError
+from enfilade.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+FREE: Final = ("one", "split")
+"""Arrangements that need no file."""
+REST: Final = "*"
+"""All services that nothing else names."""
+
+_Some = Annotated[int, msgspec.Meta(ge=1)]
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Process(Settings):
+    """One process, or several that are alike."""
+
+    services: tuple[_Name, ...] | Literal["*"] = ()
+    """The services that share it; `"*"` are all that no other process names."""
+    replicas: _Some = 1
+    """How many there are of it; they share its socket, and its port where it is the front."""
+    front: bool = False
+    """Whether it listens at the app's public address. Where no process does, one named `front` is added."""
+    memory: int = 0
+    """Megabytes of private memory that each may have (Linux); 0 is no limit."""
+    command: tuple[_Name, ...] = ()
+    """Another program, started before the services and watched like them."""
+    ready: str = ""
+    """Where a command accepts connections once it is ready: `host:port`, or the path of a Unix socket."""
+    environment: Mapping[str, str] = {}
+    """Variables that it has besides."""
+
+
+class Stores(Settings):
+    """Where rows, events and files live."""
+
+    data: str | Mapping[str, str] = ""
+    """As `data` of enfilade.toml, or `"postgresql:"` for one of the plan's own; or by service, with `"*"`."""
+    events: str = ""
+    """As `events` of enfilade.toml, or `"nats:"` for one of the plan's own."""
+    blobs: str = ""
+    """The folder of files that services keep."""
+
+
+class Arrangement(Settings):
+    """One table of plan.toml."""
+
+    extends: str = ""
+    """The arrangement that this one is laid over."""
+    process: Mapping[str, Process] = {}
+    service: Mapping[str, Mapping[str, Any]] = {}
+    """By service: its settings, and `at` where it is served by somebody else."""
+    store: Stores = Stores()
+
+
+def read_file(path: Path) -> tuple[Mapping[str, Arrangement], list[Finding]]:
+    """All arrangements of a file, and what is wrong in it. No file is no arrangement. Raises StartError."""
+    if not path.exists():
+        return {}, []
+    try:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as wrong:
+        raise StartError([Finding(str(path), f"this cannot be read: {wrong}.", "Mend it.", "plan")]) from wrong
+    findings: list[Finding] = []
+    found: dict[str, Arrangement] = {}
+    for name, table in said.items():
+        if isinstance(table, dict):
+            found[name] = _arrangement(path, name, cast("dict[str, Any]", table), findings)
+        else:
+            what, remedy = f"{name} stands outside of any arrangement.", f"Write it below [{name}] or another name."
+            findings.append(Finding(str(path), what, remedy, "plan"))
+    return found, findings
+
+
+def _arrangement(path: Path, name: str, table: dict[str, Any], findings: list[Finding]) -> Arrangement:
+    """Read in pieces, so that the mistakes of each are found."""
+    processes: dict[str, Process] = {}
+    said = table.pop("process", {})
+    for one, inner in (cast("dict[str, Any]", said) if isinstance(said, dict) else {"": said}).items():
+        processes[one] = _piece(inner, Process, f"{path} [{name}.process.{one}]", findings)
+    stores = _piece(table.pop("store", {}), Stores, f"{path} [{name}.store]", findings)
+    rest = _piece(table, Arrangement, f"{path} [{name}]", findings)
+    return Arrangement(extends=rest.extends, process=processes, service=rest.service, store=stores)
+
+
+def _piece(said: Any, kind: type[S], where: str, findings: list[Finding]) -> S:
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as wrong:
+        known = ", ".join(cast("Any", kind).__struct_fields__)
+        findings.append(Finding(where, f"{wrong}.", f"It knows: {known}.", "plan"))
+        return kind()
+
+
+def chain(name: str, found: Mapping[str, Arrangement], where: str) -> list[str]:
+    """The names that an arrangement is made of, what is laid under first. Raises StartError."""
+    names: list[str] = []
+    at = name
+    while at:
+        if at in names:
+            circle = " -> ".join([*names[names.index(at) :], at])
+            raise StartError([Finding(f"{where} [{at}]", f"{circle} is a circle.", "Let one extend none.", "plan")])
+        if at not in found and at not in FREE:
+            what = f"there is no plan named {at}." if at == name else f"[{names[-1]}] extends {at}, which is not there."
+            known = ", ".join(dict.fromkeys((*FREE, *found)))
+            raise StartError([Finding(where, what, f"There are: {known}.", "plan")])
+        names.append(at)
+        at = found[at].extends if at in found else ""
+    return names[::-1]

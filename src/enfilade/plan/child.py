@@ -1,0 +1,262 @@
+"""One process under supervision: started, watched, started again when it ends, and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from enfilade.clock import Clock
+from enfilade.plan.line import READY
+from enfilade.plan.output import Lines, Output
+from enfilade.plan.sockets import accepts
+
+_LEASH: Final = str(Path(__file__).with_name("leash.py"))
+_LOOK: Final = 0.05
+"""Seconds between two looks whether a command accepts connections."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long things may take, in seconds."""
+
+    ready: float = 60.0
+    """From its start until a process says that it is ready."""
+    first: float = 0.5
+    """Before a process that ended is started again; twice as long each time, give or take a half of it."""
+    most: float = 15.0
+    """The longest of these pauses."""
+    steady: float = 30.0
+    """A process that ran so long begins with the first pause again."""
+    stop: float = 12.0
+    """From the word to stop until a process is killed."""
+
+    def pause(self, times: int, chance: float) -> float:
+        """Before the start after a process ended so many times in a row; `chance` is from 0 to 1."""
+        return min(self.first * 2.0 ** min(times - 1, 20), self.most) * (0.5 + chance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What is run."""
+
+    name: str
+    command: Sequence[str]
+    ours: bool = False
+    """Whether it knows the line to its supervisor; any other program is put on a leash."""
+    ready: str = ""
+    """Where another program accepts connections once it is ready; `""`: it is ready when it has begun."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    port: socket.socket | None = None
+    """The public port, for those that serve it."""
+    memory: int = 0
+    """Megabytes; 0 is no limit."""
+    how: signal.Signals = signal.SIGTERM
+    """What another program is stopped by."""
+    user: str = "-"
+    """Whom another program runs as, by number."""
+
+
+class Child:
+    """A program that runs until `stop`. Use it within one task, in the main thread: see `leash.py`."""
+
+    def __init__(self, program: Program, output: Output, clock: Clock, patience: Patience) -> None:
+        self.program = program
+        self.name = program.name
+        self.pid = 0
+        self.ended = 0
+        """How many times in a row it has ended."""
+        self._output = output
+        self._clock = clock
+        self._patience = patience
+        self._process: asyncio.subprocess.Process | None = None
+        self._line: socket.socket | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.said = ""
+        """The last line that it wrote."""
+
+    async def start(self) -> str:
+        """Start it, and wait until it is ready; what went wrong, or `""`."""
+        said = await self._begin()
+        if not said:
+            self._keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        return said
+
+    async def stop(self) -> None:
+        """Ask it to stop, and kill it where it does not: it and all that it started."""
+        self._stopping = True
+        process, keeping = self._process, self._keeping
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(self._patience.stop):
+                    await process.wait()
+            except TimeoutError:
+                self._output.tell(f"{self.name} does not stop, and is killed", wrong=True)
+        self.kill()
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        await self._end()
+
+    def kill(self) -> None:
+        """End it at once, with all that it started."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def _keep(self) -> None:
+        """Start it again whenever it ends."""
+        while True:
+            assert self._process is not None
+            began = self._clock.monotonic()
+            code = await self._process.wait()
+            await self._end()
+            if self._stopping:
+                return
+            said = told(code)
+            while True:
+                self.ended = 1 if self._clock.monotonic() - began > self._patience.steady else self.ended + 1
+                pause = self._patience.pause(self.ended, self._clock.random.random())
+                often = f", {self.ended} times in a row; its last line: {self.said}" if self.ended > 3 else ""
+                self._output.tell(f"{self.name} {said}{often}; it is started again in {pause:.1f} s", wrong=True)
+                await self._clock.sleep(pause)
+                began = self._clock.monotonic()
+                said = await self._begin()
+                if not said:
+                    break
+            self._output.tell(f"{self.name} is ready again")
+
+    async def _begin(self) -> str:
+        """Start it once, and wait until it is ready; what went wrong, or `""`. It runs or is gone afterwards."""
+        if self.program.ready and await asyncio.to_thread(accepts, self.program.ready):
+            return f"cannot start: somebody else listens at {self.program.ready}"
+        try:
+            await self._spawn()
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
+        assert self._process is not None
+        ended = asyncio.create_task(self._process.wait())
+        ready = asyncio.create_task(self._ready())
+        try:
+            await asyncio.wait([ended, ready], timeout=self._patience.ready, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                return ""
+            said = told(ended.result()) if ended.done() else f"was not ready within {self._patience.ready:g} s"
+        finally:
+            ready.cancel()
+            ended.cancel()
+            await asyncio.wait([ready, ended])
+        self.kill()
+        await self._process.wait()
+        await self._end()
+        return said
+
+    async def _spawn(self) -> None:
+        program = self.program
+        leash = [
+            sys.executable,
+            "-I",
+            "-S",
+            _LEASH,
+            f"{self._patience.stop - 1:g}",
+            str(int(program.how)),
+            program.user,
+        ]
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()  # of our own: the end of the process is its own end, whoever else has the pipe open
+        port = program.port
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *([] if program.ours else leash),
+                *program.command,
+                stdin=theirs.fileno(),
+                stdout=write,
+                stderr=write,
+                env={**os.environ, **program.environment},
+                start_new_session=True,  # Ctrl-C is for the supervisor; and what it starts is ended with it
+                pass_fds=() if port is None else (port.fileno(),),
+            )
+        except BaseException:
+            ours.close()
+            os.close(read)
+            raise
+        finally:
+            theirs.close()
+            os.close(write)
+        self._line = ours
+        self.pid = self._process.pid
+        _limit(self.pid, program.memory)
+        self._reading = asyncio.create_task(self._read(read), name=f"read {self.name}")
+
+    async def _ready(self) -> None:
+        """Until it is ready."""
+        if self.program.ours:
+            assert self._line is not None
+            self._line.setblocking(False)
+            said = await asyncio.get_running_loop().sock_recv(self._line, len(READY))
+            if said != READY:
+                await asyncio.Event().wait()  # it hung up: it ends, or its time does
+        if self.program.ready:
+            while not await asyncio.to_thread(accepts, self.program.ready):  # noqa: ASYNC110  (nothing tells us)
+                await asyncio.sleep(_LOOK)
+
+    async def _read(self, pipe: int) -> None:
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(pipe, "rb"))
+        lines = Lines(self._heard)
+        try:
+            while data := await stream.read(65536):
+                lines.feed(data)
+            lines.end()
+        finally:
+            transport.close()
+
+    def _heard(self, line: str) -> None:
+        if line.strip():
+            self.said = line.strip()[-200:]
+        self._output.line(self.name, line)
+
+    async def _end(self) -> None:
+        """After the end of the process: what it started is ended, what it wrote is read."""
+        self.kill()
+        self.pid = 0
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            await asyncio.wait([reading], timeout=1.0)
+            reading.cancel()
+            await asyncio.wait([reading])
+
+
+def told(code: int) -> str:
+    """How a process ended, for people."""
+    number = -code if code < 0 else code - 128
+    if code < 0 or 128 < code < 160:
+        try:
+            return f"was ended by {signal.Signals(number).name}"
+        except ValueError:
+            pass
+    return f"ended with exit code {code}"
+
+
+def _limit(pid: int, megabytes: int) -> None:
+    if megabytes and sys.platform == "linux":
+        import resource
+
+        size = megabytes * 1024 * 1024
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))

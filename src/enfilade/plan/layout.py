@@ -1,0 +1,187 @@
+"""An arrangement with nothing left open: which process has which services, and what said so.
+
+Arrangements that extend one another are laid over one another. A service moves to the process that names it last, and a
+process that has nothing left is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from enfilade.contract.message import Message
+from enfilade.errors import Finding
+from enfilade.plan.arrangement import REST, Arrangement, Process, Stores, chain
+
+
+class Layout(Message):
+    """What holds in an arrangement."""
+
+    name: str
+    processes: Mapping[str, Process]
+    """By name; what each serves is named one by one."""
+    service: Mapping[str, Mapping[str, Any]] = {}
+    """Settings over those of enfilade.toml."""
+    store: Stores = Stores()
+    origin: Mapping[str, str] = {}
+    """What said it, by `process.<name>`, `placed.<service>`, `service.<name>.<key>` and `store.<key>`."""
+
+    def of(self, service: str) -> str:
+        """The process that serves it; `""` where none of ours does."""
+        return next((name for name, one in self.processes.items() if service in one.services), "")
+
+    @property
+    def front(self) -> str:
+        """The process at the public address."""
+        return next(name for name, one in self.processes.items() if one.front)
+
+
+def lay_out(
+    name: str,
+    found: Mapping[str, Arrangement],
+    where: str,
+    app: str,
+    services: Sequence[str],
+    address: Callable[[str], str],
+) -> tuple[Layout, list[Finding]]:
+    """The layout of an app's services, and all mistakes in it. Raises StartError where nothing can be laid out.
+
+    `where` is the file; `address(service)` says where enfilade.toml has a service that is somebody else's.
+    """
+    work = _Work(where, services)
+    for one in chain(name, found, where):
+        if one == "one":
+            work.lay(one, Arrangement(process={app: Process(services="*", front=True)}), "comes for free")
+        elif one == "split":
+            each = {service: Process(services=(service,)) for service in services}
+            work.lay(one, Arrangement(process=each), "comes for free")
+        if one in found:
+            work.lay(one, found[one], "")
+    foreign = {one for one in services if work.service.get(one, {}).get("at") or address(one)}
+    work.settle(foreign)
+    store = Stores(**work.store)
+    return Layout(name=name, processes=work.processes, service=work.service, store=store, origin=work.origin), (
+        work.findings
+    )
+
+
+class _Work:
+    def __init__(self, where: str, services: Sequence[str]) -> None:
+        self._where = where
+        self._services = services
+        self._placed: dict[str, str] = {}
+        """The process of each service that was named."""
+        self._rest = ""
+        """The process of all others."""
+        self.processes: dict[str, Process] = {}
+        self.service: dict[str, dict[str, Any]] = {}
+        self.store: dict[str, Any] = {}
+        self.origin: dict[str, str] = {}
+        self.findings: list[Finding] = []
+
+    def lay(self, name: str, over: Arrangement, origin: str) -> None:
+        """One arrangement over what there is."""
+        here: dict[str, str] = {}
+        for process, said in over.process.items():
+            where = origin or f"{self._where} [{name}.process.{process}]"
+            self._name(where, process)
+            self.origin[f"process.{process}"] = where
+            for service in said.services if said.services != REST else ():
+                self._place(where, service, process, here)
+            self.processes[process] = _over(self.processes.get(process), said)
+        rests = [one for one, said in over.process.items() if said.services == REST]
+        if len(rests) > 1:
+            what = f'{" and ".join(rests)} both have services = "*".'
+            self._miss(f"{self._where} [{name}]", what, "Let one of them have it.")
+        if rests:  # it has all that is not named beside it
+            self._placed, self._rest = here, rests[0]
+        else:
+            self._placed |= here
+        self._lay_services(name, over)
+        for key in _names(Stores):
+            if value := getattr(over.store, key):
+                self.store[key] = value
+                self.origin[f"store.{key}"] = f"{self._where} [{name}.store]"
+
+    def _place(self, where: str, service: str, process: str, here: dict[str, str]) -> None:
+        if service in here:
+            what = f"{service} is placed twice: in {here[service]} and in {process}."
+            self._miss(where, what, "Let one process name it, and say replicas = 2 for more of that process.")
+        elif service not in self._services:
+            self._unknown(where, service)
+        here[service] = process
+        self.origin[f"placed.{service}"] = where
+
+    def _lay_services(self, name: str, over: Arrangement) -> None:
+        for service, settings in over.service.items():
+            where = f"{self._where} [{name}.service.{service}]"
+            if service not in self._services:
+                self._unknown(where, service)
+            self.service.setdefault(service, {}).update(settings)
+            self.origin.update({f"service.{service}.{key}": where for key in settings})
+
+    def settle(self, foreign: set[str]) -> None:
+        """Each service where it belongs, one front, and nothing that is empty."""
+        of: dict[str, list[str]] = {name: [] for name in self.processes}
+        for service in self._services:
+            process = self._placed.get(service, self._rest)
+            said = self.origin.get(f"placed.{service}", "")
+            if service in foreign:
+                if service in self._placed and said != "comes for free":
+                    what = f"{service} is placed in {process}, and served at an address."
+                    self._miss(said, what, f"Take it out of the process, or `at` out of [service.{service}].")
+            elif not process:
+                what = f"no process has {service}."
+                self._miss(self._where, what, 'Name it in one, or let one have services = "*".')
+            else:
+                of[process].append(service)
+                self.origin.setdefault(f"placed.{service}", self.origin[f"process.{process}"])
+        for name, services in of.items():
+            process = self.processes[name]
+            if process.command and services:
+                what = f"{name} has a command, and services."
+                self._miss(self.origin[f"process.{name}"], what, "Let it be two processes.")
+            if services or process.command or process.front or name == "front":
+                self.processes[name] = _changed(process, services=tuple(services))
+            else:
+                del self.processes[name]
+        fronts = [name for name, one in self.processes.items() if one.front]
+        if len(fronts) > 1:
+            what = f"{' and '.join(fronts)} are both the front."
+            self._miss(self._where, what, "Let one of them have the public address.")
+        if not fronts:
+            front = self.processes.get("front", Process())
+            self.processes["front"] = _changed(front, front=True)
+            self.origin.setdefault("process.front", "comes for free")
+
+    def _name(self, where: str, process: str) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", process):
+            remedy = "Name it with at most 40 small letters, digits, `-`, `_` and `.`: its socket is named so."
+            self._miss(where, f"{process!r} is no name of a process.", remedy)
+
+    def _unknown(self, where: str, service: str) -> None:
+        self._miss(where, f"there is no service {service}.", f"The app has: {', '.join(self._services)}.")
+
+    def _miss(self, where: str, what: str, remedy: str) -> None:
+        self.findings.append(Finding(where, what, remedy, "plan"))
+
+
+def _over(base: Process | None, said: Process) -> Process:
+    """What the upper one says, and of the rest what the lower one says."""
+    if base is None:
+        return said
+    plain = Process()
+    return _changed(
+        base, **{key: value for key in _names(Process) if (value := getattr(said, key)) != getattr(plain, key)}
+    )
+
+
+def _changed(process: Process, **fields: Any) -> Process:
+    return msgspec.structs.replace(cast("Any", process), **fields)
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return cast("Any", kind).__struct_fields__

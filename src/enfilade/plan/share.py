@@ -1,0 +1,67 @@
+"""What a process of a plan is told: written down by the supervisor, read by each of its children."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from enfilade.contract.message import Message
+from enfilade.errors import Finding, StartError
+from enfilade.placement import Share
+from enfilade.plan.sockets import address_of
+from enfilade.plan.survey import Plan
+
+
+class Told(Message):
+    """`<folder>/run/plan.json`."""
+
+    plan: Plan
+    over: Mapping[str, Any]
+    """What the plan says over enfilade.toml, with the addresses of what it runs itself."""
+
+
+def write(told: Told, run: Path) -> None:
+    """Write it into the folder where the processes meet, whole or not at all."""
+    new = run / "plan.new"
+    new.touch(0o600)
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+    new.replace(run / "plan.json")
+
+
+def read(folder: str) -> Told:
+    """What was written. Raises StartError where there is nothing."""
+    path = Path(folder) / "run" / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Told)
+    except (OSError, msgspec.MsgspecError) as wrong:
+        remedy = "Processes of a plan are started together: enfilade run --plan NAME"
+        raise StartError([Finding(str(path), f"this cannot be read: {wrong}.", remedy, "plan")]) from wrong
+
+
+def share_of(told: Told, process: str, folder: str) -> tuple[Share, dict[str, Any]]:
+    """The share of one process, and its configuration over enfilade.toml. Raises StartError."""
+    plan, processes = told.plan, told.plan.layout.processes
+    if process not in processes:
+        what, known = f"the plan {plan.layout.name} has no process {process}.", ", ".join(processes)
+        raise StartError([Finding("plan", what, f"It has: {known}.", "plan")])
+    at = {
+        name: ",".join(address_of(folder, name, replica + 1) for replica in range(said.replicas))
+        for name, said in processes.items()
+    }
+    over = {**told.over, "service": {name: dict(said) for name, said in told.over.get("service", {}).items()}}
+    hears: dict[str, frozenset[str]] = {}
+    for name, known in plan.services.items():
+        if known.process and known.process != process:
+            over["service"].setdefault(name, {})["at"] = at[known.process]
+            if known.hears:
+                hears[at[known.process]] = hears.get(at[known.process], frozenset()) | frozenset(known.hears)
+    share = Share(
+        front=processes[process].front,
+        calls={name: frozenset(known.calls) for name, known in plan.services.items()},
+        hears=hears,
+        sessions=plan.sessions,
+    )
+    return share, over

@@ -1,0 +1,169 @@
+"""A plan in force: an arrangement, and what an app is made of, as far as its processes have to know it of one another.
+
+All implementations are imported for that, once; the processes import their own only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enfilade.config import Config
+from enfilade.contract.message import Message
+from enfilade.contract.read import read
+from enfilade.errors import Finding, StartError
+from enfilade.identity import Sessions
+from enfilade.placement import Placed, Placement
+from enfilade.plan.arrangement import read_file
+from enfilade.plan.layout import Layout, lay_out
+from enfilade.service.inject import wants
+from enfilade.topic import handlers_of
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+
+
+class Known(Message):
+    """What every process knows of a service."""
+
+    process: str = ""
+    """Where it is; `""` where it is served by somebody else."""
+    calls: tuple[str, ...] = ()
+    """Services whose contracts its constructor names."""
+    hears: tuple[str, ...] = ()
+    """Names of events."""
+    keeps: bool = False
+    """Whether it has a store."""
+
+
+class Plan(Message):
+    """What `enfilade plan show` says, and what the processes of a plan are told."""
+
+    app: str
+    layout: Layout
+    services: Mapping[str, Known]
+    data: Mapping[str, str]
+    """By service that keeps something: the URL of its database."""
+    foreign: Mapping[str, str] = {}
+    """By service that is served by somebody else: where."""
+    sessions: bool = False
+    """Whether some service lets people in by a cookie."""
+    folder: str
+    host: str
+    port: int
+    drain: float
+    json: bool
+    """Whether logs are."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the plan says over enfilade.toml."""
+        store = self.layout.store
+        over: dict[str, Any] = {"service": {name: dict(one) for name, one in self.layout.service.items()}}
+        if store.data:
+            over["stores"] = dict(self.data)
+        return over | {key: value for key in ("events", "blobs") if (value := getattr(store, key))}
+
+
+def plan_of(app: App, name: str, file: Path, settings: Callable[[Mapping[str, Any]], Config]) -> Plan:
+    """The plan of this name for an app. Raises StartError with all that is wrong.
+
+    `file` is plan.toml, whether it exists or not; `settings(over)` is the configuration with the plan's word over it.
+    """
+    found, findings = read_file(file)
+    names: list[str] = []
+    for kind in app.services:
+        try:
+            names.append(read(kind).name)
+        except StartError as wrong:
+            findings.extend(wrong.findings)
+    plain = settings({})
+    layout, wrong = lay_out(name, found, str(file), app.name, names, plain.at)
+    findings += wrong
+    services: Mapping[str, Placed] = {}
+    try:
+        config = settings({"service": {one: dict(said) for one, said in layout.service.items()}})
+        services = Placement(app.services, app.builders, config).services
+        findings += _settings(services, config, layout)
+    except StartError as wrong:
+        findings.extend(wrong.findings)
+    data = {one: _data(layout, one, plain) for one, placed in services.items() if placed.keeps}
+    findings += _shared(layout, data, str(file), plain)
+    if findings:
+        raise StartError(findings)
+    return Plan(
+        app=app.name,
+        layout=layout,
+        services={
+            one: Known(
+                process=layout.of(one), calls=tuple(sorted(placed.calls)), hears=_heard(placed), keeps=placed.keeps
+            )
+            for one, placed in services.items()
+        },
+        data=data,
+        foreign={one: placed.at for one, placed in services.items() if placed.at},
+        sessions=any(_wants(placed, Sessions) for placed in services.values()),
+        folder=plain.folder,
+        host=plain.host,
+        port=plain.port,
+        drain=plain.drain,
+        json=(plain.log or ("console" if plain.development else "json")) == "json",
+    )
+
+
+def _settings(services: Mapping[str, Placed], config: Config, layout: Layout) -> list[Finding]:
+    """Settings that no settings class knows, or of another type."""
+    findings: list[Finding] = []
+    for name in layout.service:
+        placed = services.get(name)
+        if placed is None or placed.build is None:
+            continue
+        for want in wants(placed.build):
+            if want.kind == "settings":
+                try:
+                    config.settings(name, want.type)
+                except StartError as wrong:
+                    origin = next((at for key, at in layout.origin.items() if key.startswith(f"service.{name}.")), "")
+                    findings += [Finding(origin or one.where, one.what, one.remedy, one.rule) for one in wrong.findings]
+    return findings
+
+
+def _data(layout: Layout, service: str, config: Config) -> str:
+    said = "" if os.environ.get("ENFILADE_DATA") else layout.store.data
+    url = said.get(service, said.get("*", "")) if isinstance(said, Mapping) else said
+    return (url or config.data_of(service)).replace("{service}", service)
+
+
+def _shared(layout: Layout, data: Mapping[str, str], where: str, config: Config) -> list[Finding]:
+    """Files that two services would write, and memory that two processes would share."""
+    findings: list[Finding] = []
+    of: dict[str, list[str]] = {}
+    for service, url in data.items():
+        if url.startswith("sqlite:") and url != "sqlite::memory:":
+            of.setdefault(str(Path(url.removeprefix("sqlite:").removeprefix("//")).resolve()), []).append(service)
+        elif url == "sqlite::memory:" and layout.processes[layout.of(service)].replicas > 1:
+            what = f"{service} keeps its rows in the memory of one process, and has several."
+            findings.append(Finding(where, what, "Say a place for data that they share.", "plan"))
+    origin = layout.origin.get("store.data", "data of enfilade.toml")
+    for path, services in of.items():
+        if len(services) > 1:
+            what = f"{' and '.join(services)} would share the database file {path}."
+            remedy = 'Let its name have the service\'s in it: "sqlite:data/{service}.db".'
+            findings.append(Finding(origin, what, remedy, "plan"))
+    said = layout.store.data
+    for service in said if isinstance(said, Mapping) else ():
+        if service != "*" and service not in data:
+            what = f"{service} is no service that keeps rows."
+            findings.append(Finding(origin, what, f"These do: {', '.join(data)}.", "plan"))
+    return findings
+
+
+def _heard(placed: Placed) -> tuple[str, ...]:
+    return tuple(sorted({one.topic for one in handlers_of(placed.build)})) if isinstance(placed.build, type) else ()
+
+
+def _wants(placed: Placed, kind: type) -> bool:
+    asked = wants(placed.build) if placed.build is not None else ()
+    return any(isinstance(one.type, type) and issubclass(one.type, kind) for one in asked)
