@@ -29,6 +29,7 @@ def test_once_it_buys_shows_what_happened_and_ends(tmp_path: Path) -> None:
 
     assert process.returncode == 0
     assert complaints == ""
+    assert "logs in " in said
     assert "2 x Mug" in said
     assert "inventory.reserve" in said
     assert sum(line.startswith("Ready: http://127.0.0.1:") for line in said.splitlines()) == 1
