@@ -50,6 +50,8 @@ class Story:
     secrets: dict[str, str] = field(default_factory=dict[str, str])
     """What was given to the customer, and is his alone: by what it is."""
     refusals: list[str] = field(default_factory=list[str])
+    pages: str = ""
+    """The forms, which show him the address that he typed, and no more."""
     numbers: str = ""
     spans: str = ""
 
@@ -110,7 +112,9 @@ def _shop(folder: Path) -> App:
 async def _noted(story: Story, answer: httpx2.Response) -> None:
     """Keeps what is refused, and what is given to the customer alone."""
     await answer.aread()
-    if answer.status_code >= 400:
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        story.pages += answer.text
+    elif answer.status_code >= 400:
         story.refusals.append(f"{answer.headers!r} {answer.text}")
     back = parse_qs(urlsplit(answer.headers.get("location", "")).query)
     if "code" in back:
@@ -123,7 +127,8 @@ async def _told(story: Story, http: httpx2.AsyncClient) -> None:
     account = {"name": NAME, "email": EMAIL, "password": PASSWORD}
     assert (await http.post("/accounts", json=account)).status_code == 201
     assert (await http.post("/accounts", json=account)).status_code == 409
-    for broken in ({**account, "email": [EMAIL]}, {**account, "password": {PASSWORD: 1}}, {**account, "pasword": PASSWORD}):
+    for wrong in ({"email": [EMAIL]}, {"password": {PASSWORD: 1}}, {"pasword": PASSWORD}):
+        broken = {**account, **wrong}
         assert (await http.post("/accounts", json=broken)).status_code == 422
     assert (await http.post("/accounts", content=f'{{"password": "{PASSWORD}"')).status_code in (400, 415)
     with pytest.raises(NotLoggedIn):
@@ -195,7 +200,8 @@ async def test_nothing_that_a_customer_keeps_to_himself_is_found_in_clear(story:
     assert "orders.place" in story.logged.getvalue() + story.spans
     assert any(name.startswith("audit") for name in story.written())
     assert any(name.startswith("traces") for name in story.written())
-    assert found(never, {**story.written(), **rows}) == []
+    assert "<form" in story.pages
+    assert found(never, {**story.written(), **rows, "pages": story.pages}) == []
 
     # What the shop keeps of its customer is in its rows, and nowhere else.
     his = {"e-mail address": EMAIL, "street": STREET}
