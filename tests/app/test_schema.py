@@ -49,7 +49,10 @@ class WithoutLabels(Shelves):
 
 async def start(service: type[Shelves], folder: Path, *, development: bool = True) -> None:
     config = Config(
-        development=development, folder=str(folder), secret="what nobody guesses, at all costs", data=f"sqlite:{folder}/{{service}}.db"
+        development=development,
+        folder=str(folder),
+        secret="what nobody guesses, at all costs",
+        data=f"sqlite:{folder}/{{service}}.db",
     )
     app = App("shelves", services=[Shelves], config=config)
     app.service(Shelves).by(service)

@@ -362,7 +362,10 @@ async def desk() -> AsyncIterator[Stage]:
     app = App("shop", services=[Desk])
     app.service(Desk).by(DeskService)
     async with Stage(
-        app, config=Config(data="sqlite::memory:", issuers=issuers(), development=False, secret="what nobody guesses, at all costs")
+        app,
+        config=Config(
+            data="sqlite::memory:", issuers=issuers(), development=False, secret="what nobody guesses, at all costs"
+        ),
     ) as stage:
         yield stage
 
