@@ -14,4 +14,4 @@ def test_nothing_is_found_in_the_shop() -> None:
     report = check(app, load(Path(__file__).parents[2] / "examples/shop/enfilade.toml", {}))
 
     assert report.findings == ()
-    assert report.services == 14
+    assert report.services == 15
