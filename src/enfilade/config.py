@@ -87,6 +87,8 @@ class Config(Settings):
     """The same for single services, by their names."""
     blobs: str = ""
     """The folder of the files that services keep; by default `<folder>/blobs`."""
+    events: str = ""
+    """What carries events between processes: `nats://host:4222`; empty, they stay within the process."""
     synchronous: Literal["full", "normal"] = "full"
     """SQLite: `full` survives a power cut, `normal` a killed process only."""
     codec: Literal["always", "never", ""] = ""

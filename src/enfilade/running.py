@@ -101,7 +101,7 @@ class Running:
         self._own = self._provider()
         self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own)
         self.recorder = self.supplies.recorder
-        self.messaging = Messaging(clock=app.clock, recorder=self.recorder)
+        self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self.supplies.transport())
         self.stores: dict[str, Store] = {}
         """By service name, of those that keep something."""
         self.handlers: dict[str, Handler] = {}
@@ -160,7 +160,7 @@ class Running:
 
     def unready(self) -> tuple[str, ...]:
         """What the app still waits for; empty when it is ready."""
-        return tuple(sorted(self._waiting))
+        return tuple(sorted((*self._waiting, *self.messaging.waiting)))
 
     async def _missing(self) -> list[Finding]:
         """The secrets that services ask for and no source has."""

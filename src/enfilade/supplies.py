@@ -23,6 +23,8 @@ from enfilade.secrets.source import sources_of
 from enfilade.service.pools import Processes, Threads
 from enfilade.store import Database, Store, open_store
 from enfilade.store.blobs import Blobs, FolderBlobs, MemoryBlobs
+from enfilade.topic import Local, Transport
+from enfilade.topic.nats import Nats
 from enfilade.trace.collector import Collector
 from enfilade.trace.feed import Feed
 from enfilade.trace.file import TraceFile
@@ -92,6 +94,16 @@ class Supplies:
             url, service, clock=self._clock, recorder=self.recorder, secret=self._secret,
             synchronous=self._config.synchronous,
         )  # fmt: skip
+
+    def transport(self) -> Transport:
+        """What carries events: nothing but this process, or a broker."""
+        url = self._config.events
+        if not url:
+            return Local()
+        if url.partition("://")[0] not in ("nats", "tls"):
+            remedy = 'Write events = "nats://host:4222", or leave it out where one process serves all.'
+            raise StartError([Finding("enfilade.toml", f"{url!r} is no broker for events.", remedy, "events")])
+        return Nats(url, clock=self._clock, name=self._name)
 
     def http(self, kind: type[Http] = Http) -> Http:
         """A service's outbound client, closed with the app: for what is public, and what the operator opened to all."""

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import ctypes
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -12,27 +19,33 @@ from typing import Any
 import pytest
 
 from enfilade.call import Call, Principal, row
-from enfilade.clock import VirtualClock
+from enfilade.clock import SystemClock, VirtualClock
 from enfilade.contract.message import Event
 from enfilade.contract.operation import Operation
 from enfilade.guard.needs import needs
 from enfilade.service.host import home, hosted
 from enfilade.store import Store, open_store
-from enfilade.topic import Heard, Messaging, Pace, consumers_of, operation_for
+from enfilade.topic import Heard, Local, Messaging, Pace, consumers_of, operation_for
+from enfilade.topic.nats import Nats
 from enfilade.trace.recorder import Recorder
 
 
 class World:
     """Stores, services and their messaging, which can be stopped and started again on the same files."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Any = None, pace: Pace | None = None, broker: str = "") -> None:
         self.url = url
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.recorder = Recorder(self.clock)
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self.stores: dict[str, Store] = {}
-        self.messaging = Messaging(clock=self.clock, recorder=self.recorder, pace=self.pace)
+        self._broker = broker
+        self.messaging = self._new()
         self._exit = AsyncExitStack()
+
+    def _new(self) -> Messaging:
+        self.transport = Nats(self._broker, clock=self.clock) if self._broker else Local()
+        return Messaging(clock=self.clock, recorder=self.recorder, pace=self.pace, transport=self.transport)
 
     async def store(self, service: str) -> Store:
         if service not in self.stores:
@@ -76,7 +89,7 @@ class World:
         """End as by a crash, and start again on what is stored."""
         await self._exit.aclose()
         self.stores.clear()
-        self.messaging = Messaging(clock=self.clock, recorder=self.recorder, pace=self.pace)
+        self.messaging = self._new()
         services = [await self.join(name, make) for name, make in joined]
         await self.messaging.start(background=False)
         return services
@@ -112,3 +125,89 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
         made = World(request.getfixturevalue("postgres_url"))
     yield made
     await made.close()
+
+
+class Broker:
+    """A nats-server of this run, that can be killed and started again on the same files."""
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"nats://127.0.0.1:{self.port}"
+        binary = shutil.which("nats-server", path=str(Path(sys.executable).parent))
+        assert binary is not None
+        self._command = [binary, "-a", "127.0.0.1", "-p", str(self.port), *(more or ("-js", "-sd", str(folder)))]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL, preexec_fn=_die_with_us)
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
+        raise AssertionError("nats-server did not start")
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _die_with_us() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("nats"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+async def broker(nats_server: Broker) -> AsyncGenerator[Broker]:
+    """A broker without streams, running."""
+    import nats
+
+    yield nats_server
+    if not nats_server.runs:
+        nats_server.start()
+    client = await nats.connect(nats_server.url)
+    for stream in await client.jetstream().streams_info():
+        await client.jetstream().delete_stream(stream.config.name)
+    await client.close()
+
+
+@pytest.fixture
+def mute_server(tmp_path: Path) -> Generator[Broker]:
+    """A broker that keeps nothing."""
+    broker = Broker(tmp_path, "--name", "mute")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+async def process(broker: Broker, tmp_path: Path) -> AsyncGenerator[Callable[..., World]]:
+    """Makes worlds that are joined by the broker alone, each like a process of its own, in real time."""
+    made: list[World] = []
+    quick = Pace(first=0.05, poll=0.05, away=0.1)
+
+    def make(url: str = f"sqlite:{tmp_path}/{{service}}.db") -> World:
+        made.append(World(url, clock=SystemClock(), pace=quick, broker=broker.url))
+        return made[-1]
+
+    yield make
+    for world in made:
+        await world.close()

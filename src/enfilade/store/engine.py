@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from enfilade.clock import Clock
 from enfilade.errors import Overloaded
 from enfilade.store.dialect import Dialect
 from enfilade.store.own import Own
 from enfilade.store.scope import Scope
 from enfilade.store.spec import Kept, Spec
+from enfilade.store.watch import Watch
 
 KeyName: TypeAlias = tuple[str, str]
 """A row as locks know it: its table, and the text of its key."""
@@ -134,6 +136,10 @@ class Engine(Protocol):
         `attempt` counts from 0, and `keys` are the rows that earlier attempts locked: what an engine may use to keep
         out of the way of others.
         """
+        ...
+
+    def watch(self, ring: Callable[[], None], clock: Clock) -> Watch:
+        """What tells the service's processes which of them leads, and wakes that one; not started yet."""
         ...
 
     async def live(self) -> dict[str, Live]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from enfilade.contract.message import Message
 from enfilade.store.engine import Statement
 from enfilade.store.home import Home
 from enfilade.store.unit import writing
+from enfilade.store.watch import channel
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS enfilade_outbox (
@@ -21,6 +22,10 @@ CREATE TABLE IF NOT EXISTS enfilade_outbox (
 CREATE INDEX IF NOT EXISTS enfilade_outbox_said ON enfilade_outbox (seq) WHERE timer = 0;
 CREATE INDEX IF NOT EXISTS enfilade_outbox_timer ON enfilade_outbox (at, seq) WHERE timer = 1;
 """
+PATIENCE = 10.0
+"""Seconds for which an entry waits for those who may have said something before it and have not ended; see `due`."""
+_OVER = "age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
+"""PostgreSQL: the transaction that wrote the row, and all that began before it, have ended."""
 _COLUMNS = "id, topic, source, key, at, timer, seq, body, headers"
 
 
@@ -57,6 +62,9 @@ class Outbox:
         names = "id, topic, source, key, at, timer, body, headers"
         marks = ", ".join(f"{home.dialect.marker}{at}" for at in range(1, 9))
         self._insert = f"INSERT INTO enfilade_outbox ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        if home.dialect.name == "postgres":  # wakes the other processes of the service, with the commit
+            told = f"SELECT pg_notify('{channel(home.service)}', '') FROM said"
+            self._insert = f"WITH said AS ({self._insert} RETURNING 1) {told}"
         self._moment = home.dialect.store["datetime"]
 
     async def add(self, entry: Entry) -> None:
@@ -81,15 +89,25 @@ class Outbox:
         Not what waits behind a refused entry: `without` names keys, and ids of entries that have none.
 
         Entries of one key were said in the order of their numbers wherever the key's row was locked; a clock that is
-        set back, or another machine's, cannot turn them around.
+        set back, or another machine's, cannot turn them around. On PostgreSQL two units of work can be open at once,
+        and the one with the lower numbers end last: an entry with a key is not handed on before all have ended that
+        began before its own. That holds for whatever is open in the whole server, so it waits no longer than
+        `PATIENCE`; a unit of work that said something is milliseconds from its end.
         """
-        wanted = "AND NOT (CASE WHEN key = :none THEN id ELSE key END) IN :without" if without else ""
+        values: dict[str, Any] = {"now": now, "limit": limit}
+        wanted = over = ""
+        if without:
+            wanted = "AND NOT (CASE WHEN key = :none THEN id ELSE key END) IN :without"
+            values |= {"none": "", "without": tuple(without)}
+        if self._home.dialect.name == "postgres":
+            over = f"AND (key = :none OR at <= :patient OR {_OVER})"
+            values |= {"none": "", "patient": now - timedelta(seconds=PATIENCE)}
         statement = self._home.statement(
             f"SELECT * FROM (SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 1 AND at <= :now {wanted} "
             f"ORDER BY at, seq LIMIT :limit) AS timers UNION ALL "
-            f"SELECT * FROM (SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 0 {wanted} "
+            f"SELECT * FROM (SELECT {_COLUMNS} FROM enfilade_outbox WHERE timer = 0 {wanted} {over} "
             f"ORDER BY seq LIMIT :limit) AS said",
-            "rows", {"now": now, "limit": limit} | ({"none": "", "without": tuple(without)} if without else {}),
+            "rows", values,
         )  # fmt: skip
         answer = await self._home.engine.read(statement)
         return tuple(entry_of(row, self._home) for row in answer.rows[:limit])

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from importlib import import_module
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from enfilade.clock import Clock
 from enfilade.errors import Finding, Overloaded, StartError, Unavailable
 from enfilade.store.dialect import POSTGRES
 from enfilade.store.engine import Answer, Broken, KeyName, Live, Missed, Rerun, Statement
@@ -25,6 +26,7 @@ from enfilade.store.scope import Scope
 from enfilade.store.spec import Kept, Spec
 from enfilade.store.sql import quoted
 from enfilade.store.turns import Turns
+from enfilade.store.watch import PostgresWatch, channel
 
 POOL = 8
 """Connections of one service at most; a server takes a hundred by default."""
@@ -132,6 +134,10 @@ class PostgresEngine:
 
     def session(self, *, write: bool, attempt: int = 0, keys: Iterable[KeyName] = ()) -> PostgresSession:
         return PostgresSession(self, _WRITE if write else _READ, attempt, keys)
+
+    def watch(self, ring: Callable[[], None], clock: Clock) -> PostgresWatch:
+        # The number is of no row: a table has a name.
+        return PostgresWatch(self._url, channel(self._service), _number(self.schema, ("", "lead")), ring, clock)
 
     async def live(self) -> dict[str, Live]:
         columns = await self._ask(

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from enfilade.clock import Clock
 from enfilade.errors import Finding, StartError
 from enfilade.store.dialect import SQLITE
 from enfilade.store.engine import Answer, KeyName, Live, Statement
 from enfilade.store.line import BUSY_MS, Line, Turn
 from enfilade.store.shield import Shield, unshadow
 from enfilade.store.spec import Kept, Spec
+from enfilade.store.watch import SqliteWatch
 from enfilade.store.worker import Worker
 
 READERS = 2
@@ -118,6 +120,9 @@ class SqliteEngine:
     def line(self, write: bool) -> Line:
         """The line that a session goes to."""
         return self._writer if write else self._reader()
+
+    def watch(self, ring: Callable[[], None], clock: Clock) -> SqliteWatch:
+        return SqliteWatch("" if self.where == MEMORY else self.where, ring, clock)
 
     async def live(self) -> dict[str, Live]:
         tables = await self.read(Statement("SELECT name FROM sqlite_master WHERE type = 'table'"))

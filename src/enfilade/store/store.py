@@ -23,6 +23,7 @@ from enfilade.store.spec import Spec, spec_of
 from enfilade.store.sqlite import SqliteEngine
 from enfilade.store.table import Table
 from enfilade.store.unit import Unit, platform
+from enfilade.store.watch import Watch
 from enfilade.trace.recorder import Recorder
 
 R = TypeVar("R", bound=Row)
@@ -110,6 +111,13 @@ class Store:
                 call.unit = before
         if unit.said:
             self.home.tell()
+
+    def watch(self, ring: Callable[[], None]) -> Watch:
+        """One process's part in what only one of the service's processes does, not taken yet.
+
+        It rings when this process begins or ceases to lead, and on PostgreSQL when another one published something.
+        """
+        return self.home.engine.watch(ring, self.home.clock)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back after each unit of work that said something: the relay wakes up by it."""

@@ -4,7 +4,7 @@ topic       Topic.publish: an event into the outbox of the open unit of work
 handlers    @on, @every: which methods hear, and which run by the clock
 schedule    when a schedule is due; ticks: its turns, as timers
 relay       outbox to transport, in order for each key
-transport   how entries get from the service that said them to those who hear them
+transport   how entries get from the service that said them to those who hear them; nats: between processes
 dispatch    inbox to handlers; deliver: one delivery, with retry and dead letters
 dead        dead letters as people may read them
 consumer    a handler with the row of stations before it
@@ -29,5 +29,8 @@ from enfilade.topic.messaging import Messaging as Messaging
 from enfilade.topic.pace import Pace as Pace
 from enfilade.topic.relay import Relay as Relay
 from enfilade.topic.topic import Topic as Topic
+from enfilade.topic.transport import Away as Away
+from enfilade.topic.transport import Hearer as Hearer
 from enfilade.topic.transport import Local as Local
+from enfilade.topic.transport import Taker as Taker
 from enfilade.topic.transport import Transport as Transport

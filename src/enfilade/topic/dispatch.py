@@ -14,6 +14,7 @@ from enfilade.store.store import Store
 from enfilade.topic.bell import Bell
 from enfilade.topic.consumer import Consumer
 from enfilade.topic.deliver import Deliverer
+from enfilade.topic.handlers import Scheduled
 from enfilade.topic.pace import Pace
 from enfilade.topic.ticks import Ticks
 from enfilade.trace.recorder import Recorder
@@ -37,6 +38,9 @@ class Dispatcher:
         self.consumers = {one.id: one for one in consumers}
         self.topics = frozenset(one.topic for one in consumers)
         """What the service hears."""
+        self.turns = frozenset(one.topic for one in consumers if isinstance(one.said, Scheduled))
+        """Turns of its own schedules, which are among them."""
+        self.service = store.service
         self._store = store
         self._clock = clock
         self._pace = pace or Pace()
@@ -44,6 +48,8 @@ class Dispatcher:
         self._ticks = Ticks(store, consumers, clock)
         self._lease = _SPARE + max((one.operation.timeout for one in consumers), default=0.0)
         self._bell = Bell(clock)
+        self.ring = self._bell.ring
+        """There may be something to do."""
         self._claiming = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Delivery | None] = {}
@@ -144,6 +150,8 @@ class Dispatcher:
     async def _end_loop(self) -> None:
         task, self._task = self._task, None
         if task is not None:
+            async with self._claiming:  # what is being claimed is begun first, or nobody has it until its lease ends
+                task.cancel()
             await _end(task)
 
 

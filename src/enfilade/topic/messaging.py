@@ -1,4 +1,4 @@
-"""The relays and dispatchers of one process, as one thing that is started, settled and stopped."""
+"""The relays, transport and dispatchers of one process, as one thing that is started, settled and stopped."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from datetime import datetime
 
 from enfilade.clock import Clock
 from enfilade.store.store import Store
+from enfilade.store.watch import Watch
 from enfilade.topic.consumer import Consumer
 from enfilade.topic.dispatch import Dispatcher
 from enfilade.topic.pace import Pace
 from enfilade.topic.relay import Relay
-from enfilade.topic.transport import Local
+from enfilade.topic.transport import Local, Transport
 from enfilade.trace.recorder import Recorder
 
 
 class Messaging:
-    """Events between the services of one process.
+    """Events between services: of one process, or of several where the transport joins them.
 
     messaging = Messaging(clock=clock, recorder=recorder)
     messaging.join(store, consumers_of(OrdersService, "orders", row))   # each service that has a store
@@ -26,10 +27,13 @@ class Messaging:
     await messaging.stop(within=10.0)
     """
 
-    def __init__(self, *, clock: Clock, recorder: Recorder, pace: Pace | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, recorder: Recorder, pace: Pace | None = None, transport: Transport | None = None
+    ) -> None:
         self.dispatchers: list[Dispatcher] = []
         self.relays: list[Relay] = []
-        self._local = Local()
+        self._transport = transport or Local()
+        self._watches: list[Watch] = []
         self._clock = clock
         self._recorder = recorder
         self._pace = pace or Pace()
@@ -37,21 +41,39 @@ class Messaging:
     def join(self, store: Store, consumers: Sequence[Consumer] = ()) -> None:
         """A service that says what is in its outbox, and hears with these; its store is open before `start`."""
         dispatcher = Dispatcher(store, consumers, clock=self._clock, recorder=self._recorder, pace=self._pace)
-        self._local.hearers.append(dispatcher)
+        watch = store.watch(lambda: (relay.ring(), dispatcher.ring())[0])
+        relay = Relay(
+            store, self._transport, clock=self._clock, recorder=self._recorder, pace=self._pace,
+            leads=lambda: watch.leads,
+        )  # fmt: skip
+        self._transport.hear(dispatcher, watch)
+        self._watches.append(watch)
         self.dispatchers.append(dispatcher)
-        self.relays.append(Relay(store, self._local, clock=self._clock, recorder=self._recorder, pace=self._pace))
+        self.relays.append(relay)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """What it waits for, so that the app is not ready."""
+        return self._transport.waiting
 
     async def start(self, *, background: bool = True) -> None:
         """Begin the schedules and work until `stop`. In tests, `background=False` leaves the work to `settle`."""
-        for dispatcher in self.dispatchers:
-            await dispatcher.start(background=background)
+        try:
+            if background:
+                await asyncio.gather(*(watch.start() for watch in self._watches))
+            await self._transport.start(background=background)
+            for dispatcher in self.dispatchers:
+                await dispatcher.start(background=background)
+        except BaseException:
+            await self.stop()
+            raise
         if background:
             for relay in self.relays:
                 relay.start()
 
     async def settle(self) -> None:
         """Until nothing is due at this moment: time does not move, and handlers that fail raise nothing here."""
-        while sum([await one.turn() for one in (*self.relays, *self.dispatchers)]):
+        while sum([await one.turn() for one in (*self.relays, self._transport, *self.dispatchers)]):
             pass
 
     async def next_due(self) -> datetime | None:
@@ -64,5 +86,5 @@ class Messaging:
         end = self._clock.monotonic() + within
         await asyncio.gather(*(one.drain(within) for one in self.dispatchers))
         await asyncio.gather(*(one.drain(end - self._clock.monotonic()) for one in self.relays))
-        for part in (*self.relays, *self.dispatchers):
+        for part in (*self.relays, self._transport, *self.dispatchers, *self._watches):
             await part.stop()

@@ -18,6 +18,10 @@ class Pace:
     first: float = 1.0
     """The longest that the first wait can be; each further one is twice as long."""
     longest: float = 300.0
+    away: float = 5.0
+    """The longest wait for a transport that does not answer at all."""
+    open: float = 0.02
+    """Between two looks at events that wait for a unit of work of another process to end."""
     at_once: int = 16
     """Handlers of one service that run at the same time."""
     batch: int = 200

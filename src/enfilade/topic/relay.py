@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from enfilade.clock import Clock
@@ -12,26 +12,40 @@ from enfilade.store.outbox import Entry
 from enfilade.store.store import Store
 from enfilade.topic.bell import Bell
 from enfilade.topic.pace import Pace
-from enfilade.topic.transport import Transport
+from enfilade.topic.transport import Away, Taker
 from enfilade.trace.recorder import Recorder
 
 log = logging.getLogger("enfilade.topic")
+
+_ALL = ""
+"""Stands for every lane; no lane has this name."""
 
 
 class Relay:
     """Hands on what one service says: woken by its commits, by the next timer, and by a poll for safety.
 
-    Entries of one key go in their order. A key whose entry is refused waits, and only this key.
+    Entries of one key go in their order. A key whose entry is refused waits, and only this key; where the transport
+    is away, all of them wait. Of several processes of a service, the background work is done in the one that leads.
     """
 
     def __init__(
-        self, store: Store, transport: Transport, *, clock: Clock, recorder: Recorder, pace: Pace | None = None
+        self,
+        store: Store,
+        transport: Taker,
+        *,
+        clock: Clock,
+        recorder: Recorder,
+        pace: Pace | None = None,
+        leads: Callable[[], bool | None] = lambda: True,
     ) -> None:
         self._store = store
         self._transport = transport
         self._clock = clock
         self._pace = pace or Pace()
         self._bell = Bell(clock)
+        self.ring = self._bell.ring
+        """There may be something to do."""
+        self._leads = leads
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._held: dict[str, tuple[int, datetime]] = {}
@@ -66,6 +80,8 @@ class Relay:
         """Hand on one batch of what is due; how many entries were taken."""
         async with self._turn:
             now = self._clock.now()
+            if self._held.get(_ALL, (0, now))[1] > now:
+                return 0
             waiting = [lane for lane, (_, until) in self._held.items() if until > now]
             entries = await self._store.outbox.due(now, self._pace.batch, without=waiting)
             if not entries:
@@ -81,6 +97,9 @@ class Relay:
     async def _hand_on(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         try:
             await self._transport.accept(entries)
+        except Away as error:
+            self._wait(error)
+            return ()
         except Exception:
             # One of them, or all: each lane by itself will tell.
             lanes: dict[str, list[Entry]] = {}
@@ -90,7 +109,17 @@ class Relay:
             return [entry for part in taken for entry in part]
         for entry in entries:
             self._held.pop(_lane(entry), None)
+        if self._held.pop(_ALL, None) is not None:
+            log.info("%s: events are handed on again", self._store.service)
         return entries
+
+    def _wait(self, error: Away) -> None:
+        """All wait for the transport; said once."""
+        tries = self._held.get(_ALL, (0, None))[0] + 1
+        wait = min(self._pace.away, self._pace.wait(tries, self._clock.random))
+        self._held[_ALL] = (tries, self._clock.now() + timedelta(seconds=wait))
+        if tries == 1:
+            log.warning("%s: events stay in the outbox: %s", self._store.service, error)
 
     async def _one_by_one(self, lane: str, queue: Sequence[Entry]) -> Sequence[Entry]:
         for count, entry in enumerate(queue):
@@ -109,16 +138,26 @@ class Relay:
         measured = float("-inf")
         while True:
             try:
+                if self._leads() is False:
+                    await self._bell.wait(self._pace.poll)
+                    continue
                 moved = await self.turn()
                 if (moved or self._held) and self._clock.monotonic() - measured >= self._pace.poll:
                     await self.measure()
                     measured = self._clock.monotonic()
-                pause = 0.0 if moved else self._pace.pause(self._clock, await self.next_due())
+                pause = 0.0 if moved else await self._pause()
             except Exception:
                 log.exception("the outbox of %s cannot be read; trying again", self._store.service)
                 pause = self._pace.poll
             if pause:
                 await self._bell.wait(pause)
+
+    async def _pause(self) -> float:
+        """Seconds to sleep after a turn that moved nothing."""
+        due = await self._store.outbox.next_due()
+        if not self._held and due is not None and due <= self._clock.now():
+            return self._pace.open
+        return self._pace.pause(self._clock, await self.next_due())
 
     async def next_due(self) -> datetime | None:
         """The next moment at which something is due that is not due now; None where there is none."""
