@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, final
@@ -35,7 +35,7 @@ from enfilade.cli.serve import serving
 from enfilade.clock import SystemClock
 from enfilade.config import Config, TraceConfig
 from enfilade.contract.read import read
-from enfilade.edge import Edge, Gateway, Listen, Route, Share, Upstream, pages, routes
+from enfilade.edge import Edge, Gateway, Listen, Route, Upstream, pages, routes
 from enfilade.endpoint import Cors, rest
 from enfilade.identity import DevelopmentIssuer, Issuer, Tokens
 
@@ -116,7 +116,7 @@ class ParcelsService(Parcels):
         await asyncio.sleep(5)
         return Parcel(id="slow")
 
-    async def way(self, id: str) -> AsyncIterator[Parcel]:
+    async def way(self, id: str) -> AsyncGenerator[Parcel]:
         for at in ("hall", "van", "door"):
             yield Parcel(id=id, to=at)
 
@@ -192,6 +192,10 @@ class Town:
     def bearer(self, subject: str = "ann", **said: Any) -> dict[str, str]:
         return {"authorization": f"Bearer {self.tokens.issue(subject, **said)}"}
 
+    @staticmethod
+    def free_port() -> int:
+        return free_port()
+
     async def serve(self, *more: Route, **changed: Any) -> None:
         """Put more routes before the app's."""
         await self.gateway.apply(replace(self.edge, **{"routes": (*more, *self.edge.routes), **changed}))
@@ -246,5 +250,6 @@ async def town(whole: Town) -> AsyncGenerator[Town]:
         await whole.gateway.apply(whole.edge)
 
 
-def to(*upstreams: str) -> tuple[Share, ...]:
-    return tuple(Share(upstream=one) for one in upstreams)
+@pytest.fixture
+def town_contract() -> type:
+    return Parcels

@@ -16,7 +16,7 @@ from enfilade.edge.render import whole
 
 _SECONDS: Final = 20.0
 """In which a configuration is checked; it takes a third of one."""
-_LOG: Final = re.compile(r"^\[[^]]*\]\[[^]]*\]\[(?:critical|error)\]\[[^]]*\] (?:\[[^]]*\] )?", re.MULTILINE)
+_WARNING: Final = re.compile(r"^\[[^]]*\]\[[^]]*\]\[warning\].*\n", re.MULTILINE)
 
 
 class Rejected(Exception):
@@ -62,5 +62,5 @@ async def validate(edge: Edge, binary: Path | None = None) -> str:
             if process.returncode is None:
                 process.kill()
     if process.returncode:
-        raise Rejected(_LOG.sub("", said).strip() or f"Envoy ended with {process.returncode}.")
+        raise Rejected(_WARNING.sub("", said).strip() or f"Envoy ended with {process.returncode}.")
     return said

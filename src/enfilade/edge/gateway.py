@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -33,8 +35,8 @@ class Gateway:
         async with Gateway(edge, folder) as gateway:
             await gateway.apply(changed)
 
-    It has to be started by the main thread: Envoy ends with the thread that started it, so that none is left behind
-    when a supervisor is killed. `told` is given each line that Envoy logs.
+    It has to be started by the main thread: on Linux Envoy ends with the thread that started it, so that none is left
+    behind when a supervisor is killed. `told` is given each line that Envoy logs.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ class Gateway:
             self._put(name, content)
         workers = ("--concurrency", str(self._workers)) if self._workers else ()
         self.process = await asyncio.create_subprocess_exec(
-            *(str(envoy), "-c", str(self.folder / BOOTSTRAP), "-l", "warning", "--disable-hot-restart"),
-            *("--reject-unknown-dynamic-fields", "--log-format", "%v", "--drain-time-s", "600", *workers),
+            *(*_held(), str(envoy), "-c", str(self.folder / BOOTSTRAP), "-l", "warning", "--disable-hot-restart"),
+            *("--reject-unknown-dynamic-fields", "--log-format", "%v", "--drain-time-s", "600"),
+            *("--file-flush-interval-msec", "1000", *workers),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -212,6 +215,15 @@ class Gateway:
         made.touch(mode=0o600)
         made.write_bytes(content)
         made.replace(self.folder / name)
+
+
+def _held() -> tuple[str, ...]:
+    """Becomes Envoy once it has asked to end with us (prctl(2), PR_SET_PDEATHSIG), unless we are gone already."""
+    if sys.platform != "linux":
+        return ()
+    ask = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15, 0, 0, 0); "
+    become = "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
+    return sys.executable, "-I", "-S", "-c", ask + become, str(os.getpid())
 
 
 _SUBSCRIPTIONS: Final = {

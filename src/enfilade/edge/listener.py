@@ -180,7 +180,7 @@ def _compressor() -> Json:
     return _filter(
         "compressor.v3.Compressor",
         response_direction_config={
-            "common_config": {"min_content_length": 1024, "content_type": said},
+            "common_config": {"min_content_length": 1024, "content_type_matcher": [{"prefix": one} for one in said]},
             "disable_on_etag_header": True,  # another body would need another tag
         },
         compressor_library={"name": "gzip", "typed_config": {"@type": gzip}},

@@ -40,13 +40,12 @@ def tokens(edge: Edge) -> Json:
     any_of = [{"provider_name": key_of(issuer)} for issuer in edge.checked]
     sticky = any(route.sticky for route in edge.routes)
     lenient: Json = {"allow_missing": {}} if edge.verified else {"allow_missing_or_failed": {}}
+    known = {"requires_any": {"requirements": any_of}} if len(any_of) > 1 else (any_of or [lenient])[0]
+    maybe = {"requires_any": {"requirements": [*any_of, lenient]}} if any_of else lenient
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         "providers": {key_of(issuer): _provider(issuer, sticky) for issuer in edge.checked},
-        "requirement_map": {
-            KNOWN: {"requires_any": {"requirements": any_of}} if len(any_of) > 1 else (any_of or [lenient])[0],
-            MAYBE: {"requires_any": {"requirements": [*any_of, lenient]}},
-        },
+        "requirement_map": {KNOWN: known, MAYBE: maybe},
     }
 
 
