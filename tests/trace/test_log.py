@@ -111,3 +111,14 @@ def test_configure_again_changes_and_does_not_add() -> None:
 
 def test_a_call_shows_its_operation_and_never_what_it_came_with(call: Callable[..., Call]) -> None:
     assert repr(call(credentials="Bearer secret", key="k1")) == "<call of orders.place>"
+
+
+def test_what_is_sent_to_others_is_not_told_even_to_who_debugs() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream, level="DEBUG")
+
+    for name in ("httpx2", "httpcore2.http11"):
+        logging.getLogger(name).debug("send_request_headers authorization: Bearer hush")
+        logging.getLogger(name).info("GET https://psp.example/?key=hush")
+
+    assert stream.getvalue() == ""

@@ -34,7 +34,8 @@ def configure(*, json: bool = True, level: str | int = "INFO", stream: TextIO | 
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells every address that is asked, secrets in it or not
+    for name in ("httpx2", "httpcore2"):  # they tell every address that is asked and every field that is sent
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Lines(logging.StreamHandler[TextIO]):
