@@ -18,9 +18,10 @@ from enfilade.contract.plan import Plans
 from enfilade.endpoint import remote, rpc
 from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
+from enfilade.endpoint.letters import LETTERS, Between
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
-from enfilade.errors import Finding, Misuse, StartError
+from enfilade.errors import Finding, Misuse, Problem, StartError
 from enfilade.identity import Resolver, Verifier
 from enfilade.identity.apikeys import ApiKeys
 from enfilade.identity.apikeys.resolver import KnownKeys
@@ -33,7 +34,7 @@ from enfilade.service.inject import Injector, secrets_of
 from enfilade.service.mount import Mount, Scope
 from enfilade.store import Store
 from enfilade.supplies import Supplies
-from enfilade.topic import Topic
+from enfilade.topic import Topic, Transport
 from enfilade.topic.consumer import Consumer, consumers_of
 from enfilade.topic.messaging import Messaging
 from enfilade.trace.recorder import Recorder
@@ -96,12 +97,15 @@ class Running:
         self.app = app
         self.config = config
         self.clock = app.clock
-        self.placement = Placement(app.services, app.builders, config)
+        self.share = app.share
+        self.placement = Placement(app.services, app.builders, config, app.share)
         self._exit = AsyncExitStack()
+        self._links: dict[str, rpc.Link] = {}
+        self._between: Between | None = None
         self._own = self._provider()
         self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own)
         self.recorder = self.supplies.recorder
-        self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self.supplies.transport())
+        self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self._transport())
         self.stores: dict[str, Store] = {}
         """By service name, of those that keep something."""
         self.handlers: dict[str, Handler] = {}
@@ -122,7 +126,6 @@ class Running:
         self._trail: guard.Trail | None = None
         self._topic = topic
         self._instances: dict[str, Any] = {}
-        self._links: dict[str, rpc.Link] = {}
         self._resources: list[Any] = []
         self._waiting = {"start"}
 
@@ -139,7 +142,7 @@ class Running:
             self._wire()
             for resource in self._resources:
                 await self._exit.enter_async_context(resource)
-            for mount in self.app.mounts:
+            for mount in self.app.mounts if self._front else ():
                 await self._exit.enter_async_context(mount.lifespan())
             await self.messaging.start(background=self._background)
             self._exit.push_async_callback(self.messaging.stop, self.config.drain if self._background else 0.0)
@@ -188,9 +191,9 @@ class Running:
         refuse(findings)
 
     def _provider(self) -> Own | None:
-        """The provider, where this process serves one."""
+        """The provider, where this app serves one."""
         for name, placed in self.placement.services.items():
-            if placed.contract.type is Provider and placed.build is not None:
+            if placed.contract.type is Provider and (placed.build is not None or placed.at.startswith("unix:")):
                 settings = self.config.settings(name, ProviderSettings)
                 try:
                     return Own(settings.at(self.config.address), lambda: self.get(Provider))
@@ -254,11 +257,11 @@ class Running:
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
-        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints)
+        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints if self._front)
 
     def callers(self, service: str) -> Collection[str]:
         """The services that may call this one: those whose constructors name its contract."""
-        return self._callers[service]
+        return self._callers.get(service, ())
 
     def _tools(self, service: str, meters: guard.Meters, resolvers: Sequence[Resolver]) -> Tools:
         return Tools(
@@ -271,12 +274,14 @@ class Running:
             policy=self.policy,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
-            isolate=self.config.isolate,
+            isolate=self.config.isolate and not self.placement.services[service].at.startswith("unix:"),
         )
 
     def _resolvers(self) -> Sequence[Resolver]:
         """The app's own, and the platform's where a service asks for sessions or keeps API keys."""
         found: list[Resolver] = [*self.app.resolvers]
+        if self.share is not None and self.share.sessions:
+            self.supplies.in_cookies()  # the service that lets people in is elsewhere
         if self.supplies.sessions is not None:
             found.append(self.supplies.sessions)
         if (keys := self.placement.contract(ApiKeys)) is not None:
@@ -287,11 +292,32 @@ class Running:
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""
         if placed.at.startswith("unix:"):
-            return rpc.connect(placed.contract, self._link(placed.at))
+            ends = rpc.connect(placed.contract, self._link(placed.at))
+            return {id: _sent(handler) for id, handler in ends.items()}
         if placed.build is None:
             return remote.connect(placed.contract, placed.at, self.supplies.remote(placed.at))
         instance = self._instances[placed.contract.name]
         return {operation.id: hosted(operation, instance) for operation in placed.contract.operations}
+
+    def _transport(self) -> Transport:
+        """What carries events: a broker, where the configuration names one, or else we ourselves."""
+        if self.config.events or self.share is None:
+            return self.supplies.transport()
+        others = {self._link(at): topics for at, topics in self.share.hears.items()}
+        self._between = Between(others, self.clock)
+        return self._between
+
+    def between(self) -> Served:
+        """Calls and events from other processes of the app: for a socket that only they may use."""
+        site = self.site
+        if self._between is not None:
+            inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
+            site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)
+        return rpc.rpc().serve(site)
+
+    @property
+    def _front(self) -> bool:
+        return self.share is None or self.share.front
 
     def _link(self, at: str) -> rpc.Link:
         """The way to another process of ours; services of one process share it."""
@@ -346,6 +372,21 @@ class Running:
             return Call(operation, arguments, self.clock, deadline, caller=acting, tenant=tenant, peer=peer)
 
         return handle(contract, self.handlers, begin)
+
+
+def _sent(handler: Handler) -> Handler:
+    """The end of a row that goes on in another process of the app. What did not get there is written down here."""
+
+    async def send(call: Call) -> Any:
+        try:
+            reply = await handler(call)
+        except Problem:
+            call.sent = True
+            raise
+        call.sent = True
+        return reply
+
+    return send
 
 
 class _Everybody:

@@ -131,7 +131,7 @@ class Supplies:
             Threads: lambda kind: self._closed(kind(self._config.threads)),
             Processes: lambda kind: self._closed(kind(self._config.processes)),
             Passwords: lambda _: self.passwords,
-            Sessions: lambda _: self._in_cookies(),
+            Sessions: lambda _: self.in_cookies(),
             Verifier: lambda _: self.verifier,
             Blobs: lambda _: self.blobs,
             Clock: lambda _: self._clock,
@@ -141,7 +141,8 @@ class Supplies:
             singles[Database] = lambda _: store.database
         return singles
 
-    def _in_cookies(self) -> Sessions:
+    def in_cookies(self) -> Sessions:
+        """By what people are known who have a cookie."""
         if self.sessions is None:
             said = self._config.sessions
             self.sessions = Sessions(self._secret, self._clock, life=said.life, origins=said.origins)

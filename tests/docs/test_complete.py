@@ -17,6 +17,7 @@ from enfilade.config import AuditConfig, Config, OutboundConfig, SessionConfig, 
 from enfilade.endpoint import Cors, rest
 from enfilade.identity import Claims, Issuer
 from enfilade.identity.provider import ProviderSettings
+from enfilade.plan.arrangement import Arrangement, Process, Stores
 from enfilade.store import Database, Table
 from enfilade.testing import Bench, Caller, Stage
 
@@ -29,6 +30,7 @@ SETTINGS = [
     for page, kind in (
         ("configuration.md", Config), ("configuration.md", TraceConfig), ("configuration.md", OutboundConfig),
         ("configuration.md", AuditConfig), ("configuration.md", SessionConfig),
+        ("plan.md", Arrangement), ("plan.md", Process), ("plan.md", Stores),
         ("identity.md", Issuer), ("provider.md", ProviderSettings), ("identity.md", Claims),
     )  # fmt: skip
     for field in msgspec.structs.fields(kind)

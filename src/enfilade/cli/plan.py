@@ -53,9 +53,9 @@ def list_(app: str | None, as_json: bool) -> None:
 @click.option("--origin", is_flag=True, help="Say which file or variable said so.")
 @json_option
 def show(name: str, app: str | None, origin: bool, as_json: bool) -> None:
-    """Show what holds in a plan: its processes, services and stores.
+    """Show what holds in a plan.
 
-    Finds all that is wrong with it, and starts nothing.
+    Its processes, services and stores. Finds all that is wrong with it, and starts nothing.
     """
     import msgspec
 
