@@ -14,9 +14,22 @@ from typing import Any, Literal, Protocol, TypeAlias, final
 import pytest
 
 from enfilade import (
-    App, Blob, Message, Money, Page, Paging, Problem, Stream, command, contract, current, peers, query, signed_in,
+    App,
+    Blob,
+    Message,
+    Money,
+    Page,
+    Paging,
+    Problem,
+    Stream,
+    command,
+    contract,
+    current,
+    peers,
+    query,
+    signed_in,
 )  # fmt: skip
-from enfilade.call import Call, Handler, Principal
+from enfilade.call import Call, Principal
 from enfilade.clock import SystemClock
 from enfilade.config import Config, TraceConfig
 from enfilade.contract.operation import Operation
@@ -145,7 +158,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 def tea(sku: str = "tea", at: datetime | None = None) -> Product:
     return Product(
-        sku=sku, price=Money.of("2.50", "EUR"), rate=Decimal("0.19"), at=at or NOW, keeps=timedelta(days=3), tags=("ä", "")
+        sku=sku,
+        price=Money.of("2.50", "EUR"),
+        rate=Decimal("0.19"),
+        at=at or NOW,
+        keeps=timedelta(days=3),
+        tags=("ä", ""),
     )
 
 
@@ -302,12 +320,16 @@ class World:
         self.exit.callback(made.close)
         return made
 
-    def ask(
-        self, link: Link | None = None, kind: type = Catalog, *, timeout: float = 5.0, **context: Any
-    ) -> Any:
+    def ask(self, link: Link | None = None, kind: type = Catalog, *, timeout: float = 5.0, **context: Any) -> Any:
         """A handle whose calls go by a link, as the shop calls."""
         found = read(kind)
         return handle(found, connect(found, link or self.link()), self.begin(timeout, **context))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Waits for something that other tasks bring about."""
+        async with asyncio.timeout(10):
+            while not true():  # noqa: ASYNC110  (what is waited for is another process's)
+                await asyncio.sleep(0.005)
 
     def begin(self, timeout: float, **context: Any) -> Callable[[Operation, dict[str, Any]], Call]:
         clock = SystemClock()
@@ -341,6 +363,3 @@ def kinds() -> Any:
         ann = Principal(subject="ann", tenant="acme", scopes=frozenset({"a", "b"}), roles=frozenset({"é"}))
 
     return Kinds
-
-
-__all__ = ["Handler"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from enfilade import Blob, Money, Paging
+from enfilade.call import Call
+from enfilade.contract.read import read
 from enfilade.endpoint.rpc import PeerFailed
 from enfilade.errors import DeadlineExceeded, Forbidden, Invalid, Unavailable
 
@@ -97,9 +99,9 @@ async def test_a_bug_there_tells_nothing_but_that_it_is_one(world: Any, caplog: 
 async def test_a_call_carries_who_calls_and_in_whose_name(world: Any, kinds: Any) -> None:
     trace = 0x1234567890ABCDEF1234567890ABCDEF
     async with world.catalog():
-        seen = await world.ask(
-            caller=kinds.ann, tenant="größe %41\n", trace_id=trace, span_id=7, key='k "1" %'
-        ).keyed("tea")
+        seen = await world.ask(caller=kinds.ann, tenant="größe %41\n", trace_id=trace, span_id=7, key='k "1" %').keyed(
+            "tea"
+        )
 
         assert (seen.subject, seen.tenant, seen.peer, seen.key) == ("ann", "größe %41\n", "shop", 'k "1" %')
         assert seen.trace == f"{trace:032x}"
@@ -121,18 +123,18 @@ async def test_a_deadline_ends_the_call_there_and_here(world: Any) -> None:
             await world.ask(timeout=0.2).slow(30.0)
 
         assert time.monotonic() - began < 0.4
-        await until(lambda: world.notes.running == 0)
+        await world.until(lambda: world.notes.running == 0)
 
 
 async def test_a_caller_who_leaves_ends_the_call_there(world: Any) -> None:
     async with world.catalog():
         task = asyncio.create_task(world.ask().slow(30.0))
-        await until(lambda: world.notes.running == 1)
+        await world.until(lambda: world.notes.running == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        await until(lambda: world.notes.ended == ["cancelled"])
+        await world.until(lambda: world.notes.ended == ["cancelled"])
 
 
 async def test_a_reader_who_leaves_ends_the_stream_there(world: Any) -> None:
@@ -141,7 +143,7 @@ async def test_a_reader_who_leaves_ends_the_stream_there(world: Any) -> None:
         await anext(stream)
         await stream.aclose()
 
-        await until(lambda: world.notes.ended == ["watch"])
+        await world.until(lambda: world.notes.ended == ["watch"])
 
 
 async def test_a_stream_that_falls_silent_is_given_up(world: Any) -> None:
@@ -170,20 +172,17 @@ async def test_two_hops_carry_time_and_cancellation(world: Any, kinds: Any) -> N
         handle = shop.get(kinds.shop, acting=kinds.ann)
         with pytest.raises(DeadlineExceeded):
             await asyncio.wait_for(world_slow(shop, kinds, 0.3), 5)
-        await until(lambda: world.notes.ended == ["cancelled"])
+        await world.until(lambda: world.notes.ended == ["cancelled"])
         task = asyncio.create_task(handle.slow(30.0))
-        await until(lambda: world.notes.running == 1)
+        await world.until(lambda: world.notes.running == 1)
         task.cancel()
 
-        await until(lambda: world.notes.ended == ["cancelled", "cancelled"])
+        await world.until(lambda: world.notes.ended == ["cancelled", "cancelled"])
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
 async def world_slow(shop: Any, kinds: Any, seconds: float) -> Any:
-    from enfilade.call import Call
-    from enfilade.contract.read import read
-
     operation = read(kinds.shop).operation("slow")
     call = Call(
         operation, {"seconds": 30.0}, shop.clock, shop.clock.monotonic() + seconds, caller=kinds.ann, tenant="acme"
@@ -213,9 +212,6 @@ async def test_the_trace_goes_on_in_the_other_process(world: Any, kinds: Any) ->
 
 
 async def test_keys_are_chained_over_processes(world: Any, kinds: Any) -> None:
-    from enfilade.call import Call
-    from enfilade.contract.read import read
-
     async with world.catalog(), world.shop() as shop:
         operation = read(kinds.shop).operation("keyed")
         call = Call(
@@ -230,10 +226,3 @@ async def test_unavailable_there_is_unavailable_here(world: Any, kinds: Any) -> 
     async with world.shop() as shop:
         with pytest.raises(Unavailable):
             await shop.get(kinds.shop, acting=kinds.ann).price("tea")
-
-
-async def until(true: Any) -> None:
-    """Waits for something that other tasks bring about."""
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -23,10 +23,8 @@ from enfilade.errors import Overloaded, Unavailable
 
 R = TypeVar("R")
 
-_SHARE: Final = 0.1
+_SHARE: Final = 0.2
 """Second tries for each call, in the long run."""
-_SAVED: Final = 10.0
-"""Second tries that may be saved up."""
 _TRIES: Final = 3
 _PAUSE: Final = 0.01
 """Seconds before the second try; each pause is twice as long as the one before."""
@@ -51,7 +49,7 @@ class Link:
         format: Format = "msgpack",
         connections: int = 128,
         waiting: int = 128,
-        patience: float = 1.0,
+        patience: float = 2.0,
         limit: int = 16 * 1024 * 1024,
         tls: ssl.SSLContext | None = None,
         clock: Clock | None = None,
@@ -66,7 +64,8 @@ class Link:
             for one in addresses
         ]
         self._only = self._replicas[0] if len(addresses) == 1 else None
-        self._saved = _SAVED
+        self._most = self._saved = float(connections)
+        """Second tries that are saved up: as many as there are calls under way when a replica is killed."""
         self._down: float | None = None
         """Since when none of them can be reached."""
         self._again = 0
@@ -75,7 +74,7 @@ class Link:
     def sole(self) -> Replica | None:
         """The one replica there is, where it is well and nothing has to be made good."""
         only = self._only
-        return only if only is not None and only.well and self._saved == _SAVED and self._down is None else None
+        return only if only is not None and only.well and self._saved == self._most and self._down is None else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +98,7 @@ class Link:
 
         `again` is False for work that cannot be begun anew.
         """
-        self._saved = min(self._saved + _SHARE, _SAVED)
+        self._saved = min(self._saved + _SHARE, self._most)
         replica = self._only if self._only is not None and self._only.well else self._choose(call)
         tries, pause = 1, _PAUSE
         while True:
@@ -127,25 +126,25 @@ class Link:
     async def _ask(self, replica: Replica | None, work: Callable[[Replica], Awaitable[R]]) -> R:
         if replica is None:
             raise Unreached(f"{', '.join(one.address for one in self._replicas)} did not answer, and has a rest")
-        if not replica.well:
-            replica.probe()
+        tries = not replica.well
+        if tries:
+            replica.tried(begins=True)
         try:
             made = await work(replica)
         except Unreached:
-            replica.failed(at_once=True)
+            replica.failed(at_once=True, tried=tries)
             raise
         except (Lost, Silent):
-            replica.failed()
+            replica.failed(tried=tries)
             raise
         except Overloaded:
-            replica.given_up()
             raise
         except Exception:  # an answer all the same
             replica.answered()
             raise
-        except BaseException:
-            replica.given_up()
-            raise
+        finally:
+            if tries:
+                replica.tried(begins=False)
         replica.answered()
         return made
 

@@ -20,7 +20,7 @@ _FAILURES: Final = 5
 """Failures in a row after which an address has a rest."""
 _REST: Final = 0.05
 """Seconds of the first rest; each is twice as long as the one before."""
-_LONGEST: Final = 5.0
+_LONGEST: Final = 1.0
 """Seconds of the longest rest."""
 _NEVER: Final = float("inf")
 
@@ -81,23 +81,22 @@ class Replica:
         if self._failures or self._rest:
             self._failures = 0
             self._rest = 0.0
-            self._probing = False
 
-    def failed(self, *, at_once: bool = False) -> None:
-        """It did not; several times in a row, or where it cannot be reached, it has a rest."""
+    def failed(self, *, at_once: bool = False, tried: bool = False) -> None:
+        """It did not; several times in a row, or where it cannot be reached, it has a rest.
+
+        `tried` is for the one call that was to find out whether the rest was long enough.
+        """
+        if self._rest and not tried:
+            return  # what was asked before the rest began
         self._failures += 1
         if self._rest or at_once or self._failures >= _FAILURES:
             self._rest = min(self._rest * 2, _LONGEST) or _REST
             self._rests_until = self._clock.monotonic() + self._rest * (0.5 + self._clock.random.random() / 2)
-            self._probing = False
 
-    def probe(self) -> None:
-        """Somebody tries whether it is well again."""
-        self._probing = bool(self._rest)
-
-    def given_up(self) -> None:
-        """Who tried it left before he knew."""
-        self._probing = False
+    def tried(self, *, begins: bool) -> None:
+        """Somebody tries whether it is well again, or has done so."""
+        self._probing = begins
 
     # -- asking
 
