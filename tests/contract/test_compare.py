@@ -14,7 +14,7 @@ from enfilade.contract.read import read
 
 class Tree(Message):
     name: str
-    below: tuple["Tree", ...] = ()
+    below: tuple[Tree, ...] = ()
 
 
 class Cat(Message, tag=True):
