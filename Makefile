@@ -15,8 +15,8 @@ help:  ## what there is
 
 setup: .venv/ready  ## make .venv with everything in it
 
-demo: .venv/ready  ## start the shop, buy something, show the trace, serve on PORT (ONCE=1 stops after the purchase)
-	@cd examples && PORT=$(PORT) ONCE=$(ONCE) ../$(BIN)/python -m shop.demo
+demo: .venv/ready  ## start the shop, buy something, show the trace, serve on PORT (ONCE=1 stops then, PLAN=split: many processes)
+	@cd examples && PORT=$(PORT) ONCE=$(ONCE) PLAN=$(PLAN) ../$(BIN)/python -m shop.demo
 
 test: .venv/ready  ## lint, types, layers and all tests
 	@$(BIN)/ruff format --check --quiet .

@@ -1,6 +1,7 @@
 """The shop, shown: a customer buys something through the public API, and this is what happened inside.
 
-python -m shop.demo          PORT=8081 for another port, ONCE=1 to stop after the purchase
+python -m shop.demo          PORT=8081 for another port, ONCE=1 to stop after the purchase,
+                             PLAN=split for many processes
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import indent
 from typing import TypeVar
 
@@ -21,7 +23,8 @@ from enfilade.cli.refused import Refused
 from enfilade.cli.serve import run_until_stopped, serving, signals
 from enfilade.config import load
 from enfilade.contract.codec import codec
-from enfilade.trace.traces import assemble
+from enfilade.trace.file import read_traces
+from enfilade.trace.traces import Trace, assemble
 from enfilade.trace.tree import tree
 from shop.accounts.contract import Account
 from shop.app import SETTINGS, app
@@ -39,6 +42,10 @@ HOME = {"name": "Ann Arbor", "street": "Teestrasse 1", "city": "Zurich", "postco
 
 def main() -> None:
     port, once = int(os.environ.get("PORT") or 8080), os.environ.get("ONCE") == "1"
+    if plan := os.environ.get("PLAN"):
+        with tempfile.TemporaryDirectory() as folder:
+            run_until_stopped(show_plan(plan, port, once, Path(folder)))
+        return
     with outside() as at, tempfile.TemporaryDirectory() as data:
         app.config = load(SETTINGS, {"ENFILADE_DATA": f"sqlite:{data}/{{service}}.db", **at})
         try:
@@ -53,9 +60,26 @@ async def show(port: int, once: bool) -> None:
         async with serving(app, port=port) as url:
             async with httpx2.AsyncClient(base_url=url) as http:
                 await buy(http)
+            assert app.running_now is not None
+            took(assemble(app.running_now.recorder.recent()))
             print(f"\nReady: {url}", flush=True)
             if not once:
                 await stop.wait()
+
+
+async def show_plan(plan: str, port: int, once: bool, folder: Path) -> None:
+    """The same, in the processes of a plan."""
+    with signals() as stop, arranged(plan, port, folder) as shop:
+        assert shop.stdout is not None
+        ready = await asyncio.to_thread(shop.stdout.readline)
+        if not ready:
+            sys.exit((folder / "log").read_text("utf-8"))
+        async with httpx2.AsyncClient(base_url=ready.split()[1], timeout=20) as http:
+            await buy(http)
+        took(await written(folder / "traces"))
+        print(f"\n{ready}", end="", flush=True)
+        if not once:
+            await stop.wait()
 
 
 async def buy(http: httpx2.AsyncClient) -> None:
@@ -73,7 +97,7 @@ async def buy(http: httpx2.AsyncClient) -> None:
     http.headers["idempotency-key"] = '"the-only-one"'
     order = await ask(http, "buys", Order, "POST", "/orders", card="tok_visa", address=HOME, currency="CHF")
     receipt = await mailed(http, order)
-    print(f"\nShe gets a mail.\n\n{indent(receipt, '  ')}\nThis is what buying took.\n\n{indent(purchase(), '  ')}")
+    print(f"\nShe gets a mail.\n\n{indent(receipt, '  ')}")
 
 
 async def ask(http: httpx2.AsyncClient, what: str, kind: type[T], method: str, path: str, **body: object) -> T:
@@ -100,11 +124,37 @@ async def mailed(http: httpx2.AsyncClient, order: Order) -> str:
     raise TimeoutError("no receipt came")
 
 
-def purchase() -> str:
+def took(traces: Iterable[Trace]) -> None:
     """The trace of the purchase."""
-    assert app.running_now is not None
-    traces = assemble(app.running_now.recorder.recent())
-    return tree(next(one for one in traces if one.root.name == "orders.place"), color=sys.stdout.isatty())
+    bought = next(one for one in traces if one.root.name == "orders.place")
+    print(f"This is what buying took.\n\n{indent(tree(bought, color=sys.stdout.isatty()), '  ')}")
+
+
+async def written(folder: Path) -> Sequence[Trace]:
+    """The traces, once all processes have written down theirs: the word that the parcel has left is the last of it."""
+    for _ in range(100):
+        traces = read_traces(folder)
+        if any(span.name == "notifications.announce" for one in traces for span in one.spans):
+            return traces
+        await asyncio.sleep(0.1)
+    raise TimeoutError("no trace came")
+
+
+@contextmanager
+def arranged(plan: str, port: int, folder: Path) -> Generator[subprocess.Popen[str]]:
+    """The shop in the processes of a plan; what they write goes into a file."""
+    command = [sys.executable, "-m", "enfilade.cli", "run", "shop.app:app", "--plan", plan, "--port", str(port)]
+    environment = {**os.environ, "ENFILADE_FOLDER": str(folder)}
+    with (
+        (folder / "log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 @contextmanager
