@@ -41,7 +41,12 @@ class Messaging:
     def join(self, store: Store, consumers: Sequence[Consumer] = ()) -> None:
         """A service that says what is in its outbox, and hears with these; its store is open before `start`."""
         dispatcher = Dispatcher(store, consumers, clock=self._clock, recorder=self._recorder, pace=self._pace)
-        watch = store.watch(lambda: (relay.ring(), dispatcher.ring())[0])
+
+        def ring() -> None:
+            relay.ring()
+            dispatcher.ring()
+
+        watch = store.watch(ring)
         relay = Relay(
             store, self._transport, clock=self._clock, recorder=self._recorder, pace=self._pace,
             leads=lambda: watch.leads,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -59,7 +60,7 @@ class Ear:
                     await self._listen()
             except Exception as error:
                 self._tries += 1
-                if self._tries == 1 and self._link.there:
+                if self._tries == 3 and self._link.there:  # a cut is over by then
                     log.warning("%s does not hear %s, trying again: %r", self._hearer.service, self.topic, error)
             finally:
                 await self.end()
@@ -83,7 +84,8 @@ class Ear:
     async def end(self) -> None:
         subscription, self._subscription = self._subscription, None
         if subscription is not None and self._link.there:
-            await subscription.unsubscribe()
+            with suppress(Exception):  # it may be cut off just now; the broker forgets it then
+                await subscription.unsubscribe()
 
     async def turn(self) -> int:
         """Give what is there now; how much it was."""
