@@ -17,11 +17,11 @@ class Tree(Message):
     below: tuple[Tree, ...] = ()
 
 
-class Cat(Message, tag=True):
+class Cat(Message, tag="cat"):
     lives: int
 
 
-class Dog(Message, tag=True):
+class Dog(Message, tag="dog"):
     name: str
 
 
@@ -37,7 +37,8 @@ class GoneAway(Problem, status=410, type=Gone.type):
 
 def of(method: Any) -> Any:
     """An operation as it is told over a wire."""
-    kind = type("Some", (Protocol,), {"ask": query(raises=getattr(method, "raises", ()))(method), "_is_protocol": True})
+    bases: Any = (Protocol,)
+    kind = type("Some", bases, {"ask": query(raises=getattr(method, "raises", ()))(method), "_is_protocol": True})
     kind.__module__ = __name__
     return json.loads(json.dumps(told(read(contract(needs=anyone)(kind)).operations[0])))
 

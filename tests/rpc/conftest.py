@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -296,7 +296,7 @@ class World:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def catalog(self, address: str = "") -> AsyncIterator[Running]:
+    async def catalog(self, address: str = "") -> AsyncGenerator[Running]:
         """The process that serves the catalog."""
         app = App("catalog", services=[Catalog, Shop], endpoints=[], config=self.config("catalog"))
         app.service(Catalog).by(lambda: CatalogService(self.notes))
@@ -307,7 +307,7 @@ class World:
             yield running
 
     @asynccontextmanager
-    async def shop(self) -> AsyncIterator[Running]:
+    async def shop(self) -> AsyncGenerator[Running]:
         """The process that serves the shop and calls the catalog."""
         config = self.config("shop", catalog={"at": self.address})
         app = App("shop", services=[Catalog, Shop], config=config)
@@ -333,7 +333,7 @@ class World:
 
     def begin(self, timeout: float, **context: Any) -> Callable[[Operation, dict[str, Any]], Call]:
         clock = SystemClock()
-        said = {"peer": "shop", **context}
+        said: dict[str, Any] = {"peer": "shop", **context}
 
         def begin(operation: Operation, arguments: dict[str, Any]) -> Call:
             return Call(operation, arguments, clock, clock.monotonic() + timeout, **said)

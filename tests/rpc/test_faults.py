@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ class Newer(Protocol):
 
 
 @asynccontextmanager
-async def saying(world: Any, *answers: bytes, then: str = "wait") -> AsyncIterator[list[bytes]]:
+async def saying(world: Any, *answers: bytes, then: str = "wait") -> AsyncGenerator[list[bytes]]:
     """A peer that gives each connection the next of some answers, whatever it is asked."""
     asked: list[bytes] = []
     tasks: set[Any] = set()

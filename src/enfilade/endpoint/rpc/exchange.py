@@ -135,8 +135,8 @@ async def _whole(request: Request, limit: int, call: Call, data: bytes | None) -
 
 async def _sent(request: Request, operation: Operation) -> AsyncGenerator[bytes]:
     """The messages of a request, as they come: one, or behind it the pieces of a stream of bytes."""
-    if request.fields.get(b"connect-content-encoding", b"identity") != b"identity":
-        raise UnsupportedMedia(detail="Messages of a stream are not compressed here.")
+    if request.fields.get(b"connect-content-encoding", b"identity") not in (b"identity", b"gzip"):
+        raise UnsupportedMedia(detail="Messages of a stream may be compressed with gzip.")
     envelopes = Envelopes(operation.body_limit)
     async for piece in pieces(request, operation.body_limit + 5 if uploads(operation) is None else 1 << 62):
         for flags, message in envelopes.feed(piece):

@@ -6,6 +6,7 @@ Connect's unary calls have bare messages, its streams have envelopes: a byte of 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from struct import Struct
@@ -22,7 +23,7 @@ Format = Literal["json", "msgpack"]
 
 END: Final = 2
 """The flag of the last envelope, which says in JSON how the stream ended."""
-_PACKED: Final = 1
+PACKED: Final = 1
 """The flag of a compressed message."""
 _HEAD: Final = Struct(">BI")
 _EMPTY: Final = {"json": b"{}", "msgpack": b"\x80"}
@@ -87,6 +88,18 @@ def envelope(data: bytes, flags: int = 0) -> bytes:
     return _HEAD.pack(flags, len(data)) + data
 
 
+def gunzip(data: bytes, limit: int) -> bytes:
+    """The content of a gzip. Raises Malformed where it is none, or larger than the limit."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        content = inflate.decompress(data, limit + 1)
+    except zlib.error:
+        content = b""
+    if len(content) > limit or not inflate.eof:
+        raise Malformed(detail=f"A message of the stream is no gzip of at most {limit} bytes.")
+    return content
+
+
 class Envelopes:
     """Takes bytes as they come apart into envelopes of at most `limit` bytes."""
 
@@ -100,16 +113,15 @@ class Envelopes:
         return bool(self._data)
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The flags and the message of each that is complete. Raises Malformed where one is too large or compressed."""
+        """The flags and the message of each that is complete. Raises Malformed where one is too large."""
         kept = self._data
         kept += data
         while len(kept) >= 5:
             flags, size = _HEAD.unpack_from(kept)
-            if size > self._limit or flags & ~END:
-                what = "is compressed, and none may be" if flags & _PACKED else f"has {size} bytes, too many"
-                raise Malformed(detail=f"A message of the stream {what}.")
+            if size > self._limit or flags & ~(END | PACKED):
+                raise Malformed(detail=f"A message of the stream has {size} bytes, or unknown flags.")
             if len(kept) < 5 + size:
                 return
             message = bytes(kept[5 : 5 + size])
             del kept[: 5 + size]
-            yield flags, message
+            yield flags, gunzip(message, self._limit) if flags & PACKED else message
