@@ -131,8 +131,11 @@ FILES = {
 
         [base]
         extends = "split"
+        [base.process.menu]
+        replicas = 2
         [base.store]
         data = "postgresql:"
+        events = "nats:"
 
         [wrong.process.all]
         services = "*"
@@ -271,7 +274,7 @@ def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
         assert len(family) == 3
 
 
-def test_the_database_is_the_plans_own(tmp_path: Path) -> None:
+def test_database_and_broker_are_the_plans_own_and_replicas_share_them(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="enfilade-") as folder:
         Path(folder).chmod(0o711)  # where we are root, the database is somebody else
         (make(tmp_path) / "enfilade.toml").write_text(f'folder = "{folder}"')
@@ -279,7 +282,8 @@ def test_the_database_is_the_plans_own(tmp_path: Path) -> None:
             assert shape.cook("soup").status_code == 200
             assert eventually(lambda: shape.get("/served").json() == ["soup"])
             assert not (Path(folder) / "data").exists()
-            assert "postgres" in {one.name() for one in shape.family()}
+            assert {"postgres", "nats-server"} < {one.name() for one in shape.family()}
+            assert len({shape.process()[0] for _ in range(20)}) == 2
 
 
 def told(folder: Path, *arguments: str) -> str:
