@@ -269,6 +269,37 @@ async def test_two_instances_share_the_work_and_keep_the_order_when_one_ends(
     assert second.calls
 
 
+async def test_nothing_is_lost_doubled_or_turned_around_while_brokers_and_leaders_come_and_go(
+    process: Any, broker: Any
+) -> None:
+    heard: list[tuple[str, int]] = []
+
+    async def instance() -> Any:
+        world = process()
+        (await world.join("hearer", Hearer)).heard = heard
+        await world.messaging.start()
+        return world
+
+    instances = [await instance(), await instance()]
+    here = process()
+    speaker = await here.join("speaker", Speaker)
+    await here.messaging.start()
+    for start in range(0, 120, 10):
+        for key in KEYS:
+            await here.call("speaker", speaker.say, key, *range(start, start + 10))
+        if start % 30 == 0:
+            broker.kill()
+            broker.start()
+        elif start % 20 == 0:
+            await instances.pop(0).messaging.stop(1)  # the one that leads
+            instances.append(await instance())
+    await here.till(lambda: len(heard) >= 1200)
+    for world in instances:
+        await world.messaging.stop(1)
+
+    assert by_key(heard) == {key: list(range(120)) for key in KEYS}
+
+
 # -- what travels
 
 

@@ -92,7 +92,12 @@ class Link:
     async def close(self) -> None:
         connection, self.connection = self.connection, None
         self._there.clear()
-        if connection is not None:
+        if connection is None:
+            return
+        try:
+            await connection.close()
+        except Exception:  # it was cut off just now, and what it had to send is dropped; so it can be closed
+            connection._status = connection.DISCONNECTED
             await connection.close()
 
     @property
