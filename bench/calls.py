@@ -35,7 +35,7 @@ from enfilade.endpoint import local
 from enfilade.endpoint.rpc import Link, connect
 
 ROUNDS = 6
-MANY, FEW = 3000, 600
+MANY, FEW = 2000, 400
 
 ANN = Principal(subject="ann", tenant="acme", scopes=frozenset({"orders:read", "orders:write"}))
 pack, write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
