@@ -1,0 +1,203 @@
+"""Envoy with all that the edge does, against Envoy that only passes on, and against Traefik and Caddy that do no more.
+
+A proxy's throughput is what one core of it takes, so requests per second of its CPU are compared: all proxies
+interleaved, the best of the rounds. Before each stands the same client, behind each the same server.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from claims import Claim, tell
+from http_load import load
+
+from enfilade import Rate, Scope
+from enfilade.clock import SystemClock
+from enfilade.edge import Edge, Gateway, Listen, Route, Share, Upstream, find
+from enfilade.identity import DevelopmentIssuer, Tokens
+
+ROUNDS = 12
+COUNT = 3200
+ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{"hello":"you"}'
+
+
+class Behind(asyncio.Protocol):
+    """Answers whatever has come to the end of a head, or of a body in chunks."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if (data.endswith(b"\r\n\r\n") and b"chunked" not in data[:600]) or data.endswith(b"0\r\n\r\n"):
+            self._transport.write(ANSWER)
+
+
+class Proxy:
+    """A proxy in a process of its own."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self.pid = pid
+        self.port = port
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, all threads."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    folder = Path(tempfile.mkdtemp())
+    behind = [await loop.create_server(Behind, "127.0.0.1", 0) for _ in range(2)]
+    back, collector = (one.sockets[0].getsockname()[1] for one in behind)
+    proxies: dict[str, Proxy] = {}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, port: int, *command: str) -> None:
+        environ = {**os.environ, "GOMAXPROCS": "1", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+        quiet = subprocess.DEVNULL
+        processes.append(subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet, cwd=folder))
+        proxies[name] = Proxy(processes[-1].pid, port)
+
+    port = free_port()
+    issuer = DevelopmentIssuer(folder, "bench")
+    gateway = Gateway(edge(port, back, collector, issuer, folder), folder / "edge", workers=1)
+    await gateway.start()
+    assert gateway.process is not None
+    proxies["ours"] = Proxy(gateway.process.pid, port)
+
+    port = free_port()
+    (folder / "bare.json").write_text(json.dumps(bare(port, back)))
+    flags = ("--concurrency", "1", "--disable-hot-restart", "-l", "error")
+    start("bare", port, str(find()), "-c", "bare.json", *flags)
+
+    programs = Path(sys.executable).parent
+    if (caddy := programs / "caddy").exists():
+        port = free_port()
+        start("caddy", port, str(caddy), "reverse-proxy", "--from", f"http://:{port}", "--to", f"127.0.0.1:{back}")
+    if (traefik := programs / "traefik").exists():
+        port = free_port()
+        (folder / "routes.yml").write_text(json.dumps(plain(back)))
+        point = f"--entrypoints.web.address=127.0.0.1:{port}"
+        start("traefik", port, str(traefik), point, f"--providers.file.filename={folder}/routes.yml")
+
+    token = Tokens(issuer, SystemClock()).issue("ann", scopes=["read"], ttl=3600)
+    head = f"GET /hello/ann HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n".encode()
+    best = dict.fromkeys(proxies, float("inf"))
+    try:
+        for proxy in proxies.values():
+            await asyncio.to_thread(wait, proxy.port, head)
+            await asyncio.to_thread(load, proxy, head, 960)  # type: ignore[arg-type]
+        for _ in range(ROUNDS):
+            for name, proxy in proxies.items():
+                took = await asyncio.to_thread(load, proxy, head, COUNT, connections=32)  # type: ignore[arg-type]
+                best[name] = min(best[name], took)
+    finally:
+        await gateway.stop(drain=0)
+        for process in processes:
+            process.terminate()
+            process.wait(20)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+    ours = best["ours"]
+    more = [
+        Claim(f"requests for a second of CPU: the edge over plain {name.title()}", best[name] / ours, "times", ">= 1")
+        for name in ("traefik", "caddy")
+        if name in best
+    ]
+    costs = [Claim(f"a request through {name}", took, "us CPU", "") for name, took in best.items()]
+    tell(
+        [
+            Claim("requests for a second of CPU: the edge over bare Envoy", best["bare"] / ours, "times", ">= 0.7"),
+            *more,
+            *costs,
+        ]
+    )
+
+
+def edge(port: int, back: int, collector: int, issuer: DevelopmentIssuer, folder: Path) -> Edge:
+    """With tokens, scopes, a rate for each caller, a JSON log, and one trace in a hundred sent."""
+    route = Route(
+        id="hello.hello",
+        path="/hello/{name}",
+        methods=("GET",),
+        to=(Share(upstream="hello"),),
+        need=Scope("read"),
+        rates=(Rate("100000000/minute"),),
+        body=1_000_000,
+        repeatable=True,
+    )
+    return Edge(
+        name="bench",
+        listen=(Listen(port=port),),
+        upstreams=(Upstream(name="hello", at=(f"127.0.0.1:{back}",)),),
+        routes=(route,),
+        issuers=(issuer.issuer,),
+        log=folder / "access.log",
+        otlp=f"http://127.0.0.1:{collector}",
+        sample=0.01,
+    )
+
+
+def bare(port: int, back: int) -> dict[str, object]:
+    """Envoy that only passes on."""
+    extensions = "type.googleapis.com/envoy.extensions.filters"
+    router = {"name": "router", "typed_config": {"@type": f"{extensions}.http.router.v3.Router"}}
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "back"}}
+    manager = {
+        "@type": f"{extensions}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "bare",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [router],
+    }
+    place = {"endpoint": {"address": address(back)}}
+    cluster = {
+        "name": "back",
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": "back", "endpoints": [{"lb_endpoints": [place]}]},
+    }
+    chain = {"filters": [{"name": "http", "typed_config": manager}]}
+    listener = {"name": "bare", "address": address(port), "filter_chains": [chain]}
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def plain(back: int) -> dict[str, object]:
+    """Traefik that only passes on."""
+    router = {"rule": "PathPrefix(`/`)", "service": "back", "entryPoints": ["web"]}
+    service = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{back}"}]}}
+    return {"http": {"routers": {"all": router}, "services": {"back": service}}}
+
+
+def address(port: int) -> dict[str, object]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait(port: int, head: bytes) -> None:
+    """Till it passes requests on."""
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0) as one:
+            one.sendall(head)
+            if one.recv(4096).startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"nobody answers on {port}")
+
+
+asyncio.run(main())
