@@ -11,6 +11,7 @@ import pytest
 
 from enfilade import Scope, signed_in
 from enfilade.edge import Mirror, Route, Share, Upstream, Variant
+from enfilade.identity import Issuer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -184,6 +185,39 @@ async def test_an_upstream_that_is_not_ours_has_the_same_guards_and_no_tokens(to
     assert answer.json()["fields"]["host"].startswith("localhost")
     assert not {"authorization", "cookie"} & set(answer.json()["fields"])
     assert below.json()["id"] == "p1"
+
+
+async def test_who_may_be_known_otherwise_is_not_refused_for_having_no_token(town: Any) -> None:
+    await town.serve(Route(id="keyed", path="/keyed", to=shares(1, 0), need=Scope("a")), others=True)
+
+    found = [
+        (await town.outside.get("/keyed", headers=fields)).status_code
+        for fields in ({"x-api-key": "k"}, town.bearer(), town.bearer(scopes=["a"]), {"authorization": "Bearer x.y.z"})
+    ]
+
+    assert found == [200, 403, 200, 401]
+
+
+async def test_a_token_that_cannot_be_checked_here_is_left_to_the_service(town: Any) -> None:
+    later = Issuer(url="https://later.example", audience="x")
+    route = Route(id="left", path="/left", to=shares(1, 0), need=Scope("a"))
+    await town.serve(route, issuers=(town.issuer, later))
+
+    found = [
+        (await town.outside.get("/left", headers=fields)).status_code
+        for fields in ({"authorization": "Bearer x.y.z"}, town.bearer(), town.bearer(scopes=["a"]))
+    ]
+
+    assert found == [200, 403, 200]
+
+
+async def test_its_numbers_are_few_and_told_to_prometheus(town: Any) -> None:
+    await town.outside.get("/nowhere")
+
+    told = await town.gateway.admin.prometheus()
+
+    assert "envoy_http_downstream_rq_total" in told
+    assert len(told.splitlines()) < 1000
 
 
 @pytest.mark.parametrize("path", ["/parcels%2Fp1", "/parcels/..%2fp1", "/parcels%5cp1"])
