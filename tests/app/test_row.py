@@ -91,7 +91,8 @@ def made(*users: Any, isolate: bool = False) -> tuple[Any, ...]:
     clock = VirtualClock()
     tools = Tools(
         store=None, recorder=Recorder(clock, enabled=False), verifier=Verifier([], clock), resolvers=(),
-        callers=lambda service: (), meters=Meters(clock), bulkhead=Bulkhead(8), isolate=isolate, trail=None, policy=None,
+        callers=lambda service: (), meters=Meters(clock), bulkhead=Bulkhead(8), isolate=isolate, trail=None,
+        policy=None,
     )  # fmt: skip
     return tuple(one.station if isinstance(one, Outside) else one for one in stations(tools, users))
 

@@ -28,11 +28,18 @@ ALL = "\n".join(PAGES.values())
 SETTINGS = [
     (page, field.name)
     for page, kind in (
-        ("configuration.md", Config), ("configuration.md", TraceConfig), ("configuration.md", OutboundConfig),
-        ("configuration.md", AuditConfig), ("configuration.md", SessionConfig),
-        ("plan.md", Arrangement), ("plan.md", Process), ("plan.md", Stores),
-        ("identity.md", Issuer), ("provider.md", ProviderSettings), ("identity.md", Claims),
-    )  # fmt: skip
+        ("configuration.md", Config),
+        ("configuration.md", TraceConfig),
+        ("configuration.md", OutboundConfig),
+        ("configuration.md", AuditConfig),
+        ("configuration.md", SessionConfig),
+        ("plan.md", Arrangement),
+        ("plan.md", Process),
+        ("plan.md", Stores),
+        ("identity.md", Issuer),
+        ("provider.md", ProviderSettings),
+        ("identity.md", Claims),
+    )
     for field in msgspec.structs.fields(kind)
 ]
 PROBLEMS = [

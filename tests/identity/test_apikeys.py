@@ -80,9 +80,7 @@ async def test_nobody_gives_a_key_a_scope_that_he_lacks(stage: Stage) -> None:
 async def test_a_key_makes_no_keys(stage: Stage) -> None:
     issued = await ann(stage).of(ApiKeys).create("scanner", ("meters:read",))
 
-    answer = await stage.http.post(
-        "/api-keys", json={"label": "more"}, headers={"x-api-key": issued.key}
-    )
+    answer = await stage.http.post("/api-keys", json={"label": "more"}, headers={"x-api-key": issued.key})
 
     assert answer.status_code == 403
 

@@ -20,7 +20,7 @@ class Site:
     """The running app, as far as an endpoint needs to know it."""
 
     name: str
-    config: Config = Config()
+    config: Config = field(default_factory=Config)
     contracts: tuple[Contract, ...]
     handlers: Mapping[str, Handler]
     """By operation id: the whole row of stations with the service at its end."""

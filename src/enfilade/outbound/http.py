@@ -163,8 +163,6 @@ async def _bounded(response: httpx2.Response) -> bytes:
     async for piece in response.aiter_bytes():
         size += len(piece)
         if size > BIGGEST:
-            raise Unavailable(
-                f"{response.url.host} answered with more than {BIGGEST} bytes: ask for less"
-            )
+            raise Unavailable(f"{response.url.host} answered with more than {BIGGEST} bytes: ask for less")
         pieces.append(piece)
     return b"".join(pieces)
