@@ -32,7 +32,10 @@ def clients() -> None:
 @app_argument
 @json_option
 def list_(app: str | None, as_json: bool) -> None:
-    """List the clients: those of the settings, then those that were added, the oldest first."""
+    """List the clients.
+
+    Those of the settings, then those that were added, the oldest first.
+    """
     from enfilade.identity.provider import Provider
 
     async def work(app: App, config: Config, store: Store) -> list[dict[str, str]]:
