@@ -133,9 +133,9 @@ def took(traces: Iterable[Trace]) -> None:
 async def written(folder: Path) -> Sequence[Trace]:
     """The traces, once all processes have written down theirs: the word that the parcel has left is the last of it."""
     for _ in range(100):
-        traces = read_traces(folder)
-        if any(span.name == "notifications.announce" for one in traces for span in one.spans):
-            return traces
+        if any(span.name == "notifications.announce" for one in read_traces(folder) for span in one.spans):
+            await asyncio.sleep(2.0)  # each process writes once a second
+            return read_traces(folder)
         await asyncio.sleep(0.1)
     raise TimeoutError("no trace came")
 
