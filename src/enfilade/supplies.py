@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Sessions, Tok
 from enfilade.identity.provider.own import Own
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http, Reach
-from enfilade.secrets import Secrets, Source, Unreadable
+from enfilade.secrets import Secrets, Source, Unreadable, kept
 from enfilade.secrets.seal import DATA_KEY, DataKeys, made_key
 from enfilade.secrets.source import sources_of
 from enfilade.service.pools import Processes, Threads
@@ -228,20 +228,8 @@ def secret_of(config: Config) -> bytes:
     if config.secret:
         return config.secret.encode()
     try:
-        return _made(Path(config.folder) / "secret")
+        return kept.once(Path(config.folder) / "secret", lambda: secrets.token_hex(32).encode())
     except OSError as wrong:
         remedy = f"Make {config.folder} a directory that this user can write, or say another `folder` in enfilade.toml."
         what = f"the app's secret cannot be kept there: {wrong}"
         raise StartError([Finding(config.folder, what, remedy, "secret")]) from wrong
-
-
-def _made(path: Path) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"secret.{secrets.token_hex(4)}")
-        new.touch(0o600)
-        new.write_text(secrets.token_hex(32))
-        with suppress(FileExistsError):  # of two that start at once, the first one's stays
-            path.hardlink_to(new)
-        new.unlink()
-    return path.read_bytes()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,6 +12,7 @@ from joserfc.jwk import ECKey
 
 from enfilade.errors import Finding, StartError
 from enfilade.identity.issuer import Issuer
+from enfilade.secrets import kept
 
 DEVELOPMENT: Final = "urn:enfilade:development"
 """`iss` of its tokens: no address, so that no real issuer can be taken for it."""
@@ -51,15 +49,14 @@ def _new() -> ECKey:
 def _kept(folder: Path) -> ECKey:
     path = folder / FILE
     try:
-        if not path.exists():
-            _keep(_new(), path)
+        data = kept.once(path, lambda: json.dumps(_new().as_dict(private=True)).encode())
     except OSError as error:
         remedy = f"Make {folder} a directory that this user can write, or say another `folder` in enfilade.toml."
         what = f"the key of the development issuer cannot be kept there: {error}"
         raise StartError([Finding(str(folder), what, remedy, "issuer-key")]) from error
     try:
-        return _read(path.read_bytes())
-    except (OSError, JoseError, ValueError, KeyError) as error:
+        return _read(data)
+    except (JoseError, ValueError, KeyError) as error:
         remedy = "Delete the file; a new key is made at the next start, and tokens of the old one are void."
         what = f"the key of the development issuer cannot be read: {error}"
         raise StartError([Finding(str(path), what, remedy, "issuer-key")]) from error
@@ -70,17 +67,3 @@ def _read(data: bytes) -> ECKey:
     if not key.is_private or key.curve_name != "P-256":
         raise ValueError("it is not a private P-256 key")
     return key
-
-
-def _keep(key: ECKey, path: Path) -> None:
-    """Write the key whole or not at all, readable by nobody else; of two that start at once, the first one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{FILE}.{secrets.token_hex(4)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(key.as_dict(private=True), file)
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink()

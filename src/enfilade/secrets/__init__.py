@@ -5,6 +5,7 @@ source   where values come from: the port, and the app's sources in their order
 plain    variables of the environment, and mounted files
 age      a file in the repository, encrypted with age
 vault    OpenBao or Vault: values, and credentials that are leased
+kept     files that are whole and private
 seal     what is stored sealed: under the app's own secret, or under data keys that rotate
 """
 

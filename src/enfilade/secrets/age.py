@@ -8,8 +8,6 @@ that `ENFILADE_AGE_KEY_FILE` names, by default `~/.config/enfilade/age.key`.
 from __future__ import annotations
 
 import importlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from enfilade.errors import Finding, StartError
+from enfilade.secrets import kept
 from enfilade.secrets.plain import Watched
 from enfilade.secrets.unreadable import Unreadable
 
@@ -54,7 +53,7 @@ class AgeFile:
         """Put these in the place of all, encrypted to the recipients as they are now; whole or not at all."""
         text = msgspec.json.format(msgspec.json.encode(dict(sorted(values.items()))), indent=2)
         sealed: bytes = self._age.encrypt(text, self._recipients(), armored=True)
-        _replace(self.path, sealed, 0o644)
+        kept.write(self.path, sealed, 0o644)
 
     def init(self, whose: str) -> tuple[Path, str]:
         """A private key where this user has none, its public half among the recipients. (key file, public key)."""
@@ -62,11 +61,11 @@ class AgeFile:
         if KEY not in self._environ and not file.exists():
             made = self._age.x25519.Identity.generate()
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _replace(file, f"# public key: {made.to_public()}\n{made}\n".encode(), 0o600)
+            kept.write(file, f"# public key: {made.to_public()}\n{made}\n".encode(), 0o600)
         public = str(self._identities()[0].to_public())
         known = self.recipients_path.read_text("utf-8") if self.recipients_path.exists() else ""
         if public not in known.split():
-            _replace(self.recipients_path, f"{known}{public} {whose}\n".encode(), 0o644)
+            kept.write(self.recipients_path, f"{known}{public} {whose}\n".encode(), 0o644)
         return file, public
 
     def _decrypted(self, sealed: bytes) -> dict[str, str]:
@@ -116,20 +115,6 @@ class AgeFile:
         said = self._environ.get(KEY_FILE)
         home = self._environ.get("XDG_CONFIG_HOME") or "~/.config"
         return Path(said) if said else Path(home).expanduser() / "enfilade" / "age.key"
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _pyrage() -> Any:

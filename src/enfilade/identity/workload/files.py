@@ -6,11 +6,11 @@ with the roots that all of them believe. A file is exchanged whole or not at all
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from enfilade.secrets import kept
 
 BUNDLE: Final = "roots.crt"
 
@@ -23,17 +23,7 @@ def file_of(folder: Path, process: str) -> Path:
 def put(path: Path, data: bytes) -> None:
     """Write a file that only this user may read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, as mkstemp has it
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(new).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(new).unlink()
-        raise
+    kept.write(path, data)
 
 
 def changed(path: Path, data: bytes) -> bool:
