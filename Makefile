@@ -23,7 +23,7 @@ test: .venv/ready  ## lint, types, layers and all tests
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/lint-imports --no-cache | tail -n 3
 	@$(BIN)/pyright
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 attack: .venv/ready  ## ask the shop for all that its description allows and forbids, at length
 	@ENFILADE_ATTACK=$(or $(N),300) $(BIN)/pytest tests/wire

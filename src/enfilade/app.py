@@ -100,7 +100,7 @@ class App:
         self.mounts: list[Mount] = []
         self.resolvers: list[Resolver] = []
         self.running_now: Running | None = None
-        self.share: Share | None = None
+        self.share = Share()
         """What this process is told of others that serve the rest of it; see `enfilade.plan`."""
 
     def service(self, contract: TypeForm[C]) -> Seat[C]:

@@ -24,7 +24,9 @@ class Placed:
     build: Callable[..., Any] | None
     """None where it is served elsewhere."""
     at: str = ""
-    """Where that is."""
+    """Where that is, if the app is not what serves it."""
+    ways: Sequence[Way] = ()
+    """The processes of the app that serve it, if they are others."""
     calls: frozenset[str] = field(default_factory=frozenset[str])
     """Services whose contracts its constructor names."""
 
@@ -47,15 +49,28 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """What one process of several is told of the others; where they are, its configuration says."""
+class Way:
+    """A process that serves a service."""
 
-    front: bool
+    process: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a process is told of itself and of the others of its app. By default it is alone and does everything."""
+
+    process: str = ""
+    """Its own name."""
+    front: bool = True
     """Whether it serves the app's endpoints."""
-    calls: Mapping[str, frozenset[str]]
-    """By service: what its constructor names. Here nobody imports it to see."""
-    hears: Mapping[str, frozenset[str]]
-    """By address of another process: the topics that are heard there."""
+    at: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """By name of another process: the addresses of its replicas."""
+    ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict[str, tuple[Way, ...]])
+    """By service: the processes that serve it. What is not named is served here."""
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """By service: what its constructor names. Where it is elsewhere nobody imports it to see."""
+    hears: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """By name of another process: the topics that are heard there."""
     sessions: bool = False
     """Whether a service of the app lets people in by a cookie."""
 
@@ -68,16 +83,16 @@ class Placement:
         services: Sequence[Any],
         builders: Mapping[Any, Callable[..., Any]],
         config: Config,
-        share: Share | None = None,
+        share: Share = Share(),
     ) -> None:
         """Raises StartError with every contract that cannot be read and every service that nobody serves."""
         self.services: dict[str, Placed] = {}
         self._contracts: dict[type, Contract] = {}
         self._read(services, builders)
-        self._place(builders, config)
+        self._place(builders, config, share)
         for name, placed in self.services.items():
             if placed.build is None:
-                placed.calls = share.calls.get(name, frozenset()) if share else frozenset()
+                placed.calls = share.calls.get(name, frozenset())
             else:
                 asked = [self.contract(want.type) for want in wants(placed.build) if want.kind == "contract"]
                 placed.calls = frozenset(one.name for one in asked if one is not None)
@@ -111,15 +126,17 @@ class Placement:
                 findings.append(Finding(place(kind), what, remedy, "unknown-service"))
         refuse(findings)
 
-    def _place(self, builders: Mapping[Any, Callable[..., Any]], config: Config) -> None:
+    def _place(self, builders: Mapping[Any, Callable[..., Any]], config: Config, share: Share) -> None:
         findings: list[Finding] = []
         for name, placed in self.services.items():
-            given, at = builders.get(placed.contract.type), config.at(name)
-            if given is not None and not at.startswith("unix:"):
+            given, at, ways = builders.get(placed.contract.type), config.at(name), share.ways.get(name, ())
+            if ways and all(way.process != share.process for way in ways):
+                placed.ways = ways
+            elif given is not None:
                 placed.build = given
             elif at:
                 placed.at = at
-                if not at.startswith(("http://", "https://", "unix:/")):
+                if not at.startswith(("http://", "https://")):
                     remedy = f'Write one such as at = "https://{name}.example".'
                     findings.append(Finding(f"[service.{name}]", f"{at!r} is no address.", remedy, "address"))
             else:

@@ -15,18 +15,18 @@ from enfilade.call import Call, Handler, Outside, Principal, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
 from enfilade.contract.plan import Plans
-from enfilade.endpoint import remote, rpc
+from enfilade.endpoint import remote
 from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
-from enfilade.endpoint.letters import LETTERS, Between
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
-from enfilade.errors import Finding, Misuse, Problem, StartError
+from enfilade.errors import Finding, Misuse, StartError
 from enfilade.identity import Resolver, Verifier
 from enfilade.identity.apikeys import ApiKeys
 from enfilade.identity.apikeys.resolver import KnownKeys
 from enfilade.identity.provider import Provider, ProviderSettings
 from enfilade.identity.provider.own import Own
+from enfilade.mesh import Mesh
 from enfilade.placement import Placed, Placement, refuse
 from enfilade.secrets import Source
 from enfilade.service.host import hosted
@@ -97,11 +97,10 @@ class Running:
         self.app = app
         self.config = config
         self.clock = app.clock
-        self.share = app.share
         self.placement = Placement(app.services, app.builders, config, app.share)
         self._exit = AsyncExitStack()
-        self._links: dict[str, rpc.Link] = {}
-        self._between: Between | None = None
+        self.mesh = Mesh(app.share, app.clock)
+        self._exit.callback(self.mesh.close)
         self._own = self._provider()
         self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own)
         self.recorder = self.supplies.recorder
@@ -142,7 +141,7 @@ class Running:
             self._wire()
             for resource in self._resources:
                 await self._exit.enter_async_context(resource)
-            for mount in self.app.mounts if self._front else ():
+            for mount in self.app.mounts if self.app.share.front else ():
                 await self._exit.enter_async_context(mount.lifespan())
             await self.messaging.start(background=self._background)
             self._exit.push_async_callback(self.messaging.stop, self.config.drain if self._background else 0.0)
@@ -193,7 +192,7 @@ class Running:
     def _provider(self) -> Own | None:
         """The provider, where this app serves one."""
         for name, placed in self.placement.services.items():
-            if placed.contract.type is Provider and (placed.build is not None or placed.at.startswith("unix:")):
+            if placed.contract.type is Provider and not placed.at:
                 settings = self.config.settings(name, ProviderSettings)
                 try:
                     return Own(settings.at(self.config.address), lambda: self.get(Provider))
@@ -257,7 +256,7 @@ class Running:
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
-        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints if self._front)
+        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints if self.app.share.front)
 
     def callers(self, service: str) -> Collection[str]:
         """The services that may call this one: those whose constructors name its contract."""
@@ -274,13 +273,13 @@ class Running:
             policy=self.policy,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
-            isolate=self.config.isolate and not self.placement.services[service].at.startswith("unix:"),
+            isolate=self.config.isolate and not self.placement.services[service].ways,
         )
 
     def _resolvers(self) -> Sequence[Resolver]:
         """The app's own, and the platform's where a service asks for sessions or keeps API keys."""
         found: list[Resolver] = [*self.app.resolvers]
-        if self.share is not None and self.share.sessions:
+        if self.app.share.sessions:
             self.supplies.in_cookies()  # the service that lets people in is elsewhere
         if self.supplies.sessions is not None:
             found.append(self.supplies.sessions)
@@ -291,9 +290,8 @@ class Running:
 
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""
-        if placed.at.startswith("unix:"):
-            ends = rpc.connect(placed.contract, self._link(placed.at))
-            return {id: _sent(handler) for id, handler in ends.items()}
+        if placed.ways:
+            return self.mesh.ends(placed.contract, placed.ways)
         if placed.build is None:
             return remote.connect(placed.contract, placed.at, self.supplies.remote(placed.at))
         instance = self._instances[placed.contract.name]
@@ -301,30 +299,7 @@ class Running:
 
     def _transport(self) -> Transport:
         """What carries events: a broker, where the configuration names one, or else we ourselves."""
-        if self.config.events or self.share is None:
-            return self.supplies.transport()
-        others = {self._link(at): topics for at, topics in self.share.hears.items()}
-        self._between = Between(others, self.clock)
-        return self._between
-
-    def between(self) -> Served:
-        """Calls and events from other processes of the app: for a socket that only they may use."""
-        site = self.site
-        if self._between is not None:
-            inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
-            site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)
-        return rpc.rpc().serve(site)
-
-    @property
-    def _front(self) -> bool:
-        return self.share is None or self.share.front
-
-    def _link(self, at: str) -> rpc.Link:
-        """The way to another process of ours; services of one process share it."""
-        if at not in self._links:
-            link = self._links[at] = rpc.Link(*(one.strip() for one in at.split(",")), clock=self.clock)
-            self._exit.callback(link.close)
-        return self._links[at]
+        return self.supplies.transport() if self.config.events or not self.app.share.process else self.mesh.between()
 
     def _consumers(self, placed: Placed, tools: Tools) -> Sequence[Consumer]:
         """The handlers and timers of a service. Who says an event does not know who hears it: any peer may call."""
@@ -372,21 +347,6 @@ class Running:
             return Call(operation, arguments, self.clock, deadline, caller=acting, tenant=tenant, peer=peer)
 
         return handle(contract, self.handlers, begin)
-
-
-def _sent(handler: Handler) -> Handler:
-    """The end of a row that goes on in another process of the app. What did not get there is written down here."""
-
-    async def send(call: Call) -> Any:
-        try:
-            reply = await handler(call)
-        except Problem:
-            call.sent = True
-            raise
-        call.sent = True
-        return reply
-
-    return send
 
 
 class _Everybody:

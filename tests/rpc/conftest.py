@@ -37,6 +37,7 @@ from enfilade.contract.page import FIRST
 from enfilade.contract.read import read
 from enfilade.endpoint.handle import handle
 from enfilade.endpoint.rpc import Link, connect, listening, rpc
+from enfilade.placement import Share, Way
 from enfilade.running import Running
 
 
@@ -289,11 +290,10 @@ class World:
     def address(self) -> str:
         return f"unix:{self.folder}/catalog.sock"
 
-    def config(self, name: str, **service: Any) -> Config:
+    def config(self, name: str) -> Config:
         return Config(
-            folder=str(self.folder / name), data="sqlite::memory:", codec="never", service=service,
-            trace=TraceConfig(file=False),
-        )  # fmt: skip
+            folder=str(self.folder / name), data="sqlite::memory:", codec="never", trace=TraceConfig(file=False)
+        )
 
     @asynccontextmanager
     async def catalog(self, address: str = "") -> AsyncGenerator[Running]:
@@ -309,8 +309,8 @@ class World:
     @asynccontextmanager
     async def shop(self) -> AsyncGenerator[Running]:
         """The process that serves the shop and calls the catalog."""
-        config = self.config("shop", catalog={"at": self.address})
-        app = App("shop", services=[Catalog, Shop], config=config)
+        app = App("shop", services=[Catalog, Shop], config=self.config("shop"))
+        app.share = Share(process="shop", at={"catalog": (self.address,)}, ways={"catalog": (Way(process="catalog"),)})
         app.service(Shop).by(ShopService)
         async with app.running() as running:
             yield running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -99,21 +98,17 @@ async def saying(world: Any, *answers: bytes, then: str = "wait") -> AsyncGenera
 )  # fmt: skip
 async def test_what_is_no_answer_is_unavailable(world: Any, answer: bytes) -> None:
     async with saying(world, answer, then="close"):
-        began = time.monotonic()
         with pytest.raises(Unavailable):
-            await world.ask(world.link(limit=100_000), timeout=2).price("x")
-
-        assert time.monotonic() - began < 1
+            async with asyncio.timeout(15):  # it is known before the time for the call is over
+                await world.ask(world.link(limit=100_000), timeout=60).price("x")
 
 
 async def test_an_answer_without_an_end_is_given_up_in_time(world: Any) -> None:
     for answer in (b"", OK[:30], OK + b"\x01", OK.replace(b": 2", b": 3") + b"\x01\x01"):
         async with saying(world, answer):
-            began = time.monotonic()
             with pytest.raises(DeadlineExceeded):
-                await world.ask(timeout=0.2).price("x")
-
-            assert time.monotonic() - began < 0.3
+                async with asyncio.timeout(15):
+                    await world.ask(timeout=0.2).price("x")
 
 
 async def test_too_much_of_an_answer_is_not_taken(world: Any) -> None:
@@ -163,12 +158,10 @@ async def test_a_peer_that_does_not_come_back_is_told_at_once(world: Any) -> Non
     catalog = world.ask(world.link(patience=0.1))
     with pytest.raises(Unreached):
         await catalog.price("tea")
-    began = time.monotonic()
-    for _ in range(50):
-        with pytest.raises(Unreached):
-            await catalog.price("tea")
-
-    assert time.monotonic() - began < 0.2
+    async with asyncio.timeout(4):  # had each of them its patience, they would take longer than five seconds
+        for _ in range(50):
+            with pytest.raises(Unreached):
+                await catalog.price("tea")
 
 
 async def test_restarts_fail_no_call_that_may_be_repeated(world: Any) -> None:

@@ -75,7 +75,9 @@ def test_a_rewrap_changes_the_wrapped_key_and_not_the_value() -> None:
         DataKeys(TWO).rewrap(old, b"elsewhere")
 
 
-@pytest.mark.parametrize("said", ["", "nonsense", "1:short", f"{ONE} {ONE}", "0:" + ONE.partition(":")[2]])
+@pytest.mark.parametrize(
+    "said", ["", "nonsense", "1:short", f"{ONE} {ONE}", "0:" + ONE.partition(":")[2]], ids=range(5)
+)
 def test_a_data_key_that_is_none_is_refused(said: str) -> None:
     with pytest.raises(ValueError):
         DataKeys(said)

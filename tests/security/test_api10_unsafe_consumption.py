@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -256,7 +255,7 @@ async def drip_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(5)
+    await asyncio.sleep(60)
 
 
 def bomb(layers: int) -> bytes:
@@ -284,10 +283,9 @@ async def test_one_byte_now_and_then_does_not_keep_a_call(shop: Stage, upstream:
     upstream.answer = SLOW[name]
 
     for path in ("/price", "/fetched"):
-        began = time.monotonic()
-        answer = await shop.http.get(path)
+        async with asyncio.timeout(15):  # each of them would go on for longer
+            answer = await shop.http.get(path)
         assert answer.status_code == 504
-        assert time.monotonic() - began < 2.0
 
 
 HUGE: dict[str, Hostile] = {

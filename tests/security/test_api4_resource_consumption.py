@@ -177,12 +177,9 @@ GZIP = {**JSON, "content-encoding": "gzip"}
 async def test_what_is_too_much_is_refused(
     http: httpx2.AsyncClient, method: str, path: str, headers: dict[str, str], content: bytes, status: int
 ) -> None:
-    clock = asyncio.get_running_loop().time
-    began = clock()
     answer = await http.request(method, path, headers=headers, content=content)
 
     assert answer.status_code == status
-    assert clock() - began < 5
 
 
 async def test_a_stream_without_an_end_ends(http: httpx2.AsyncClient) -> None:

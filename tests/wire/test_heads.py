@@ -88,7 +88,6 @@ def test_a_large_body_right_behind_its_head_is_no_head(desk) -> None:
 
 
 def test_a_head_that_never_comes_is_not_waited_for(desk) -> None:
-    began = time.monotonic()
     with desk.connect() as silent, desk.connect() as slow:
         slow.sendall(b"GET /papers HTTP/1.1\r\n")
         with suppress(ConnectionError):
@@ -100,7 +99,6 @@ def test_a_head_that_never_comes_is_not_waited_for(desk) -> None:
         answer.refused(408, "too-slow")
         assert answer.closed
         assert silent.recv(1) == b""
-    assert 3 < time.monotonic() - began < 20
 
 
 def test_requests_one_behind_the_other_are_answered_in_their_order(desk) -> None:

@@ -25,8 +25,8 @@ def run_process(said: str | None, process: str) -> None:
     with start_errors():
         plain = configuration(beside)
         told = share.read(plain.folder)
-        app.share, over = share.share_of(told, name, plain.folder)
-        config = app.config = configuration(beside, over)
+        app.share = share.share_of(told, name, plain.folder)
+        config = app.config = configuration(beside, told.over)
         address = sockets.address_of(config.folder, name, int(replica or 1))
         line.hold(config.drain * 2 + 2)
         log.configure(json=told.plan.json)
@@ -41,7 +41,7 @@ async def _serve(app: App, config: Config, address: str, listener: socket.socket
     with signals() as stop:
         async with contextlib.AsyncExitStack() as stack:
             running = await stack.enter_async_context(app.running())
-            await stack.enter_async_context(listening(running.between(), address, drain=config.drain))
+            await stack.enter_async_context(listening(running.mesh.serve(running.site), address, drain=config.drain))
             if listener is None:
                 collect_less()
             else:

@@ -10,7 +10,7 @@ import msgspec
 
 from enfilade.contract.message import Message
 from enfilade.errors import Finding, StartError
-from enfilade.placement import Share
+from enfilade.placement import Share, Way
 from enfilade.plan.sockets import address_of
 from enfilade.plan.survey import Plan
 
@@ -41,27 +41,25 @@ def read(folder: str) -> Told:
         raise StartError([Finding(str(path), f"this cannot be read: {wrong}.", remedy, "plan")]) from wrong
 
 
-def share_of(told: Told, process: str, folder: str) -> tuple[Share, dict[str, Any]]:
-    """The share of one process, and its configuration over enfilade.toml. Raises StartError."""
+def share_of(told: Told, process: str, folder: str) -> Share:
+    """The share of one process. Raises StartError."""
     plan, processes = told.plan, told.plan.layout.processes
     if process not in processes:
         what, known = f"the plan {plan.layout.name} has no process {process}.", ", ".join(processes)
         raise StartError([Finding("plan", what, f"It has: {known}.", "plan")])
-    at = {
-        name: ",".join(address_of(folder, name, replica + 1) for replica in range(said.replicas))
-        for name, said in processes.items()
-    }
-    over = {**told.over, "service": {name: dict(said) for name, said in told.over.get("service", {}).items()}}
     hears: dict[str, frozenset[str]] = {}
-    for name, known in plan.services.items():
-        if known.process and known.process != process:
-            over["service"].setdefault(name, {})["at"] = at[known.process]
-            if known.hears:
-                hears[at[known.process]] = hears.get(at[known.process], frozenset()) | frozenset(known.hears)
-    share = Share(
+    for known in plan.services.values():
+        if known.hears and known.process not in ("", process):
+            hears[known.process] = hears.get(known.process, frozenset()) | frozenset(known.hears)
+    return Share(
+        process=process,
         front=processes[process].front,
+        at={
+            name: tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))
+            for name, said in processes.items()
+        },
+        ways={name: (Way(process=known.process),) for name, known in plan.services.items() if known.process},
         calls={name: frozenset(known.calls) for name, known in plan.services.items()},
         hears=hears,
         sessions=plan.sessions,
     )
-    return share, over
