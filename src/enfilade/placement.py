@@ -53,6 +53,8 @@ class Way:
     """A process that serves a service."""
 
     process: str
+    share: float = 100.0
+    """Percent of the calls that go there."""
 
 
 @dataclass(frozen=True, kw_only=True)
