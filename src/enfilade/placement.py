@@ -63,6 +63,8 @@ class Share:
 
     process: str = ""
     """Its own name."""
+    replica: str = ""
+    """The same among those that are alike: `orders@2` is the second of its name."""
     front: bool = True
     """Whether it serves the app's endpoints."""
     at: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])

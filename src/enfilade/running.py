@@ -102,7 +102,7 @@ class Running:
         self.mesh = Mesh(app.share, app.clock)
         self._exit.callback(self.mesh.close)
         self._own = self._provider()
-        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own)
+        self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own, app.share.replica)
         self.recorder = self.supplies.recorder
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self._transport())
         self.stores: dict[str, Store] = {}

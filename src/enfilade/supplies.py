@@ -48,8 +48,10 @@ class Supplies:
         closing: AsyncExitStack,
         sources: Sequence[Source] = (),
         own: Own | None = None,
+        process: str = "",
     ) -> None:
-        """`sources` are asked for secrets before those of the configuration: tests. `own` is the app's own provider."""
+        """`sources` are asked for secrets before those of the configuration: tests. `own` is the app's own provider,
+        `process` the name of this process where there are several."""
         self._name = name
         self._config = config
         self._clock = clock
@@ -60,7 +62,9 @@ class Supplies:
         closing.push_async_callback(self.secrets.aclose)
         self._stored: dict[str, str] = {}
         """The services whose stores were asked for, by the files of those."""
-        self.recorder = Recorder(clock, service=name, enabled=config.trace.enabled, sample=config.trace.sample)
+        self.recorder = Recorder(
+            clock, service=name, process=process, enabled=config.trace.enabled, sample=config.trace.sample
+        )
         memory = config.data_url == "sqlite::memory:" and not config.blobs
         self.blobs: Blobs = MemoryBlobs() if memory else FolderBlobs(Path(config.blobs or self._folder / "blobs"))
         self.passwords = Passwords(clock)
@@ -189,7 +193,8 @@ class Supplies:
             await self._closing.enter_async_context(Feed(self.recorder, file, name="file"))
         if trace.otlp:
             try:
-                collector = Collector(trace.otlp, resource={"service.name": self._name})
+                resource = {"service.name": self._name, "service.instance.id": self.recorder.process}
+                collector = Collector(trace.otlp, resource=resource)
             except ValueError as wrong:
                 remedy = 'Write its base URL, such as otlp = "http://127.0.0.1:4318", or leave it out.'
                 raise StartError([Finding("[trace]", f"otlp: {wrong}.", remedy, "settings")]) from wrong

@@ -21,6 +21,8 @@ import httpx2
 import psutil
 import pytest
 
+from enfilade.trace.file import read_traces
+
 FILES = {
     "duo/app.py": """
         from enfilade.app import App
@@ -242,6 +244,17 @@ def test_the_logs_of_all_are_one_stream(split: Shape) -> None:
 
     assert eventually(lambda: any(line.startswith("kitchen | ") and '"kitchen.cook"' in line for line in split.lines))
     assert [line for line in split.lines if line.startswith("front ")]
+
+
+def test_a_trace_says_in_which_process_each_part_of_it_was(split: Shape) -> None:
+    folder = Path(psutil.Process(split.supervisor.pid).cwd()) / ".enfilade/traces"
+    trace = split.cook("soup").headers["trace-id"]
+
+    def homes() -> dict[str, set[str]]:
+        spans = [span for one in read_traces(folder) if one.id == trace for span in one.spans]
+        return {name: {span.process for span in spans if span.name == name} for name in ("kitchen.cook", "menu.dish")}
+
+    assert eventually(lambda: homes() == {"kitchen.cook": {"front", "kitchen"}, "menu.dish": {"kitchen", "menu"}})
 
 
 def test_one_that_is_killed_comes_back_and_what_was_said_meanwhile_is_heard(split: Shape) -> None:

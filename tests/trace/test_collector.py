@@ -2,12 +2,16 @@ import struct
 import threading
 from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enfilade import App
 from enfilade.clock import VirtualClock
+from enfilade.config import Config, TraceConfig
 from enfilade.errors import Unavailable
+from enfilade.placement import Share
 from enfilade.trace.collector import Collector
 from enfilade.trace.feed import Feed
 from enfilade.trace.otlp import encode_spans
@@ -180,6 +184,20 @@ async def test_spans_reach_a_collector(sink: Sink, clock: VirtualClock) -> None:
     assert sink.paths == ["/v1/traces"]
     assert sink.heads[0]["Content-Type"] == "application/x-protobuf"
     assert sink.heads[0]["Authorization"] == "Bearer x"
+
+
+async def test_a_process_of_a_plan_is_an_instance_of_its_services(sink: Sink, tmp_path: Path) -> None:
+    app = App("shop", services=[])
+    app.config = Config(folder=str(tmp_path), trace=TraceConfig(otlp=sink.url, file=False))
+    app.share = Share(process="orders", replica="orders@2", front=False)
+
+    async with app.running() as running:
+        with running.recorder.span("work"):
+            pass
+
+    (resource_spans,) = message(sink.bodies[0])[1]
+    resource = attributes(message(message(resource_spans)[1][0])[1])
+    assert (resource["service.name"], resource["service.instance.id"]) == ("shop", "orders@2")
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

@@ -52,6 +52,18 @@ async def test_a_call_leaves_a_span_with_its_time_and_outcome(clock: VirtualCloc
     assert span.parent_id == 0
 
 
+async def test_spans_say_in_which_process_of_a_plan_they_were_made(
+    clock: VirtualClock, operation: Make, call: Make
+) -> None:
+    recorder = Recorder(clock, process="orders@2")
+
+    await recorder.station(operation(), answer)(call())
+    with recorder.span("sweep"):
+        pass
+
+    assert [span.process for span in recorder.recent()] == ["orders@2", "orders@2"]
+
+
 async def test_a_call_from_another_service_is_internal_and_names_its_caller(
     clock: VirtualClock, operation: Make, call: Make
 ) -> None:

@@ -45,6 +45,29 @@ def test_a_trace_is_a_tree_with_times() -> None:
     ]
 
 
+def test_each_line_names_its_process_where_there_are_several() -> None:
+    trace = purchase()
+    for one in trace.spans:
+        one.process = {"payments": "money@2", "POST carrier": "money@2"}.get(one.service, "front")
+
+    assert tree(trace).splitlines() == [
+        "POST /orders  orders.place  front            201    +0 µs  12.4 ms",
+        "├─ cart.cart                front                 +400 µs   400 µs  read 85 µs",
+        "│  └─ catalog.product       front                 +500 µs   100 µs",
+        "└─ payments.charge          money@2     declined  +2.0 ms   9.9 ms",
+        "   └─ POST carrier          money@2  unavailable  +2.5 ms   9.0 ms  status=503",
+    ]
+    assert listing([trace]).endswith("5 spans in 2 processes")
+
+
+def test_one_process_is_not_named() -> None:
+    trace, plain = purchase(), tree(purchase())
+    for one in trace.spans:
+        one.process = "shop"
+
+    assert tree(trace) == plain
+
+
 def test_traces_are_listed_one_a_line() -> None:
     text = listing([purchase(), Trace((span(9, 0, "sweep", 1, 2.5),))])
 

@@ -25,7 +25,7 @@ def run_process(said: str | None, process: str) -> None:
     with start_errors():
         plain = configuration(beside)
         told = share.read(plain.folder)
-        app.share = share.share_of(told, name, plain.folder)
+        app.share = share.share_of(told, process, plain.folder)
         config = app.config = configuration(beside, told.over)
         address = sockets.address_of(config.folder, name, int(replica or 1))
         line.hold(config.drain * 2 + 2)

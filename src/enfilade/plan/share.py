@@ -41,8 +41,9 @@ def read(folder: str) -> Told:
         raise StartError([Finding(str(path), f"this cannot be read: {wrong}.", remedy, "plan")]) from wrong
 
 
-def share_of(told: Told, process: str, folder: str) -> Share:
-    """The share of one process. Raises StartError."""
+def share_of(told: Told, replica: str, folder: str) -> Share:
+    """The share of one process: `orders`, or `orders@2`, its second replica. Raises StartError."""
+    process = replica.partition("@")[0]
     plan, processes = told.plan, told.plan.layout.processes
     if process not in processes:
         what, known = f"the plan {plan.layout.name} has no process {process}.", ", ".join(processes)
@@ -53,6 +54,7 @@ def share_of(told: Told, process: str, folder: str) -> Share:
             hears[known.process] = hears.get(known.process, frozenset()) | frozenset(known.hears)
     return Share(
         process=process,
+        replica=replica,
         front=processes[process].front,
         at={
             name: tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))

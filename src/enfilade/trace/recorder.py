@@ -39,17 +39,25 @@ class Listener(Protocol):
 class Recorder:
     """Spans and metrics of one process.
 
-    `service` names the process, for spans outside of any service. `size` spans are kept: few, so that what they leave
-    is warm memory for the next. `sample` is the part of the traces that is recorded, from 0 to 1: chosen by the trace
-    id, so that all processes choose the same ones; calls that end with a bug or unavailable are kept always. Metrics
-    count every call.
+    `service` names the app, for spans outside of any service, and `process` the process, where there are several.
+    `size` spans are kept: few, so that what they leave is warm memory for the next. `sample` is the part of the traces
+    that is recorded, from 0 to 1: chosen by the trace id, so that all processes choose the same ones; calls that end
+    with a bug or unavailable are kept always. Metrics count every call.
     """
 
     def __init__(
-        self, clock: Clock, *, service: str = "", enabled: bool = True, size: int = 64, sample: float = 1.0
+        self,
+        clock: Clock,
+        *,
+        service: str = "",
+        process: str = "",
+        enabled: bool = True,
+        size: int = 64,
+        sample: float = 1.0,
     ) -> None:
         self.clock = clock
         self.service = service
+        self.process = process
         self.enabled = enabled
         self.metrics = Metrics()
         self._ring: deque[Span] = deque(maxlen=size)
@@ -75,6 +83,7 @@ class Recorder:
         live, ok, times = calls.live, calls.ok, calls.times
         counts, bounds = times.counts, times.bounds
         monotonic, bits, skip, takers = self.clock.monotonic, self._bits, self._skip, self._takers
+        process = self.process
 
         def end(span: Span, error: BaseException | None) -> None:
             span.duration = monotonic() - span.clock
@@ -95,7 +104,7 @@ class Recorder:
             outside = call.address and not peer
             call.span = span = Span(
                 trace_id, span_id, parent, name, service, "server" if outside else "internal", peer,
-                clock, clock + self._epoch, route if outside else _NOTHING, 0.0, "ok", status,
+                clock, clock + self._epoch, route if outside else _NOTHING, 0.0, "ok", status, (), process,
             )  # fmt: skip
             live.value += 1
             token = enter(call)
@@ -226,7 +235,7 @@ class _Open:
         self._span = Span(
             trace_id or recorder._bits(128) or 1, recorder._bits(64) or 1, parent_id, self._name,
             call.operation.service if call is not None else recorder.service, self._kind, "", clock,
-            clock + recorder._epoch, self._facts,
+            clock + recorder._epoch, self._facts, process=recorder.process,
         )  # fmt: skip
         self._token: Token[tuple[Call | None, Span] | None] = inner.set((call, self._span))
         return self._span

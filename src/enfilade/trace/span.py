@@ -66,6 +66,8 @@ class Span(msgspec.Struct, gc=False):
     status: int = 0
     """The HTTP status that the outcome has or would have; 0 where it has none."""
     phases: tuple[Phase, ...] = ()
+    process: str = ""
+    """The process of a plan in which it was made, `orders` or `orders@2`; `""` where one process does everything."""
 
     def set(self, fact: str, value: Fact) -> None:
         """Add a fact. Text is cut at 256 characters, and there are 32 facts at most."""

@@ -39,6 +39,11 @@ class Trace:
         """Unix time, in seconds."""
         return self.spans[0].start
 
+    @property
+    def processes(self) -> frozenset[str]:
+        """Where its spans were made."""
+        return frozenset(span.process for span in self.spans)
+
     def parts(self) -> dict[int, list[Span]]:
         """By span id: the spans that are part of it, in the order in which they started."""
         parts: dict[int, list[Span]] = {}

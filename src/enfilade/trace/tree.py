@@ -12,6 +12,7 @@ from enfilade.trace.traces import Trace
 
 _RED: Final = "31"
 _YELLOW: Final = "33"
+_CYAN: Final = "36"
 _DIM: Final = "2"
 _SAID: Final = frozenset(("topic", "consumer", "event", "method", "host"))
 """Facts that stand in a span's name, or in that of its child, or help nobody who reads."""
@@ -20,18 +21,20 @@ _SAID: Final = frozenset(("topic", "consumer", "event", "method", "host"))
 def tree(trace: Trace, *, color: bool = False) -> str:
     """The spans of a trace, each under the one that it is part of:
 
-        POST /orders  orders.place       201             12.4 ms
-        ├─ cart.cart                          +0.1 ms     0.4 ms
-        └─ payments.charge          declined  +0.6 ms    11.2 ms  carrier 10.9 ms
+        POST /orders  orders.place  buying       201            12.4 ms
+        ├─ cart.cart                cart              +0.1 ms    0.4 ms
+        └─ payments.charge          buying  declined  +0.6 ms   11.2 ms  carrier 10.9 ms
 
-    After the name: how it ended (the status of an answer, the outcome where it was not ok), when it started after the
-    first, how long it took, and its phases and facts.
+    After the name: the process, where there are several; how it ended (the status of an answer, the outcome where it
+    was not ok), when it started after the first, how long it took, and its phases and facts.
     """
     rows = [
         (guide, _name(span), _end(span), f"+{time(span.start - trace.start)}", time(span.duration), _notes(span), span)
         for guide, span in _walk(trace)
     ]
+    several = len(trace.processes) > 1
     wide = max(len(guide) + len(name) for guide, name, *_ in rows)
+    homes = max(len(span.process) for *_, span in rows)
     ends = max(len(row[2]) for row in rows)
     starts = max(len(row[3]) for row in rows)
     times = max(len(row[4]) for row in rows)
@@ -39,6 +42,7 @@ def tree(trace: Trace, *, color: bool = False) -> str:
     for guide, name, end, start, duration, notes, span in rows:
         line = [
             _paint(guide, _DIM, color) + name.ljust(wide - len(guide)),
+            *([_paint(one_line(span.process).ljust(homes), _CYAN, color)] if several else []),
             _paint(end.rjust(ends), _hue(span), color),
             _paint(start.rjust(starts), _DIM, color),
             duration.rjust(times),
@@ -50,18 +54,18 @@ def tree(trace: Trace, *, color: bool = False) -> str:
 
 def listing(traces: Iterable[Trace], *, color: bool = False) -> str:
     """One trace a line: when it started (UTC), the head of its id, where it starts, how that ended, how long it took,
-    and how many spans it has."""
+    how many spans it has, and in how many processes, where those are several."""
     rows = [(trace, _name(trace.root), _end(trace.root) or "ok", time(trace.root.duration)) for trace in traces]
     names = max((len(row[1]) for row in rows), default=0)
     ends = max((len(row[2]) for row in rows), default=0)
     lines: list[str] = []
     for trace, name, end, duration in rows:
         at = datetime.fromtimestamp(trace.start, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        count = len(trace.spans)
+        count, processes = len(trace.spans), len(trace.processes)
         lines.append(
             f"{_paint(at, _DIM, color)}  {trace.id[:16]}  {name.ljust(names)}  "
             f"{_paint(end.rjust(ends), _hue(trace.root), color)}  {duration.rjust(8)}  "
-            f"{count:4} {'span' if count == 1 else 'spans'}"
+            f"{count:4} {'span' if count == 1 else 'spans'}{f' in {processes} processes' if processes > 1 else ''}"
         )
     return "\n".join(lines)
 
