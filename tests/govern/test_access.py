@@ -319,6 +319,87 @@ class BoardService(Board):
         return row.into(Note)
 
 
+@contract(owner="tests", version=1, needs=Owner)
+class Margins(Protocol):
+    """What is written beside notes: of a note that is not there, there is nothing."""
+
+    @command("POST /margins", status=201)
+    async def write(self, text: str) -> Note:
+        """Begin a note."""
+        ...
+
+    @query("GET /margins/{id}")
+    async def beside(self, id: str) -> tuple[str, ...]:
+        """What stands beside it."""
+        ...
+
+    @query("GET /margins")
+    async def search(self, ids: tuple[str, ...]) -> tuple[Note, ...]:
+        """Whatever stands beside these."""
+        ...
+
+    @command("DELETE /margins/{id}", status=204)
+    async def wipe(self, id: str) -> None:
+        """Wipe out what stands beside it, if it does."""
+        ...
+
+
+class MarginsService(Margins):
+    """It asks whose they are, but for what the test says, and never refuses."""
+
+    asks: frozenset[str] = frozenset({"beside", "search", "wipe"})
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[str, str, str]] = {}
+
+    def his(self, what: str, id: str) -> list[str]:
+        kept, call = self.kept.get(id), current()
+        return [kept[2]] if kept and (what not in self.asks or kept[:2] == (call.tenant, call.me)) else []
+
+    async def write(self, text: str) -> Note:
+        note = Note(id=new_id("not"), text=text)
+        self.kept[note.id] = current().tenant, current().me, text
+        return note
+
+    async def beside(self, id: str) -> tuple[str, ...]:
+        return tuple(self.his("beside", id))
+
+    async def search(self, ids: tuple[str, ...]) -> tuple[Note, ...]:
+        return tuple(Note(id=id, text=" ".join(self.his("search", id))) for id in ids)
+
+    async def wipe(self, id: str) -> None:
+        if self.his("wipe", id):
+            del self.kept[id]
+
+
+async def scribbled(stage: Stage, ann: Caller) -> None:
+    margins = ann.of(Margins)
+    one = await margins.write("one")
+    await margins.beside(one.id)
+    await margins.search((one.id,))
+
+
+async def test_an_answer_that_is_empty_for_any_id_is_no_finding() -> None:
+    assert rules(await examine(app(MarginsService, Margins), scribbled)) == set()
+
+
+@pytest.mark.parametrize("forgets", ["beside", "search"])
+async def test_an_answer_that_is_empty_for_others_only_is_one(forgets: str) -> None:
+    class Careless(MarginsService):
+        asks = MarginsService.asks - {forgets}
+
+    assert rules(await examine(app(Careless, Margins), scribbled)) == {("reached", f"margins.{forgets}")}
+
+
+async def test_of_a_command_that_answers_nobody_knows_what_it_did() -> None:
+    async def wiped(stage: Stage, ann: Caller) -> None:
+        await scribbled(stage, ann)
+        note = await ann.of(Margins).write("two")
+        await ann.of(Margins).wipe(note.id)
+
+    assert rules(await examine(app(MarginsService, Margins), wiped)) == {("reached", "margins.wipe")}
+
+
 async def test_what_a_contract_shares_within_a_tenant_is_told_and_no_finding() -> None:
     async def pinned(stage: Stage, ann: Caller) -> None:
         card = await ann.of(Board).pin("tea at four")

@@ -18,7 +18,7 @@ from enfilade.contract.operation import Operation
 from enfilade.errors import Finding
 from enfilade.govern.access.callers import Someone, crowd, expected
 from enfilade.govern.access.doors import Door, InProcess, Outcome, OverHttp
-from enfilade.govern.access.story import Telling, Told, ids_in, refers
+from enfilade.govern.access.story import Telling, Told, ids_in, instead, made_up, named, refers
 from enfilade.testing import Caller, Stage
 
 Story: TypeAlias = Callable[[Stage, Caller], Awaitable[None]]
@@ -154,6 +154,8 @@ class _Run:
         foreign = who.tenant != ""
         leaked = sorted(ids_in(got.text) & hers) if got.success else []
         reached = got.success and refers(one, hers)
+        if reached and operation.kind == "query" and await self._empty(door, one, hers, who, got):
+            leaked, reached = sorted({*leaked} - named(one, hers)), False
         if not leaked and not reached:
             return
         if _public(operation.needs) and not foreign:
@@ -164,6 +166,17 @@ class _Run:
             self._find(operation, "reached", f"gives {label} what is hers ({got.status}), {door.name}.")
         else:
             self._find(operation, "leaked", f"shows {label} her {', '.join(leaked[:3])}, {door.name}.")
+
+    async def _empty(self, door: Door, one: Told, hers: frozenset[str], who: Principal, got: Outcome) -> bool:
+        """Whether he is told no more of what is hers than of what nobody has: `[]`, or zero, to any id."""
+        ids = {id: made_up(id) for id in named(one, hers)}
+        if any(made == id for id, made in ids.items()):
+            return False
+        other = await self._called(door, instead(one, ids), who)
+        text = other.text
+        for id, made in ids.items():
+            text = text.replace(made, id)
+        return (other.status, text) == (got.status, got.text)
 
     async def _called(self, door: Door, one: Told, who: Principal | None) -> Outcome:
         got = await self._counted(door.call(one.operation, one.arguments, who))

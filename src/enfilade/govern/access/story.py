@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
 
 from enfilade.call import Call, Handler
-from enfilade.contract.codec import codec
+from enfilade.contract.codec import Codec, codec
 from enfilade.contract.operation import Operation
 
 _MADE: Final = re.compile(r"[a-z][a-z0-9]*_[0-9a-z]{12,}")
@@ -58,7 +58,42 @@ def ids_in(text: str) -> frozenset[str]:
 
 def refers(one: Told, ids: frozenset[str]) -> bool:
     """Whether its arguments name one of the ids."""
-    return any(id in ids for value in one.arguments.values() for id in _strings(msgspec.to_builtins(value)))
+    return bool(named(one, ids))
+
+
+def named(one: Told, ids: frozenset[str]) -> frozenset[str]:
+    """Those of the ids that its arguments name."""
+    return ids & {id for value in one.arguments.values() for id in _strings(msgspec.to_builtins(value))}
+
+
+def instead(one: Told, ids: Mapping[str, str]) -> Told:
+    """The same call with other ids in its arguments."""
+    types = {parameter.name: codec(parameter.type) for parameter in one.operation.parameters}
+    arguments = {name: _exchanged(types[name], value, ids) for name, value in one.arguments.items()}
+    return replace(one, arguments=arguments)
+
+
+def made_up(id: str) -> str:
+    """An id that looks like this one, and that nobody has: its letters and digits backwards, its prefix and its
+    punctuation in their places."""
+    prefix = id[: id.index("_") + 1] if _MADE.fullmatch(id) else ""
+    backwards = [one for one in reversed(id[len(prefix) :]) if one.isalnum()]
+    return prefix + "".join(backwards.pop(0) if one.isalnum() else one for one in id[len(prefix) :])
+
+
+def _exchanged(kind: Codec[Any], value: Any, ids: Mapping[str, str]) -> Any:
+    said = msgspec.json.decode(kind.encode(value))
+    return kind.decode(msgspec.json.encode(_swapped(said, ids)))
+
+
+def _swapped(value: Any, ids: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return ids.get(value, value)
+    if isinstance(value, dict):
+        return {key: _swapped(inner, ids) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_swapped(inner, ids) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def _ids(value: Any, name: str) -> Iterator[str]:
