@@ -249,3 +249,59 @@ def test_json_lines_get_the_name_of_their_process() -> None:
         '{"process":"one","level":"INFO","message":"hello"}',
         '{"process": "one", "message": "plain"}',
     ]
+
+
+TAKES = """
+import asyncio, os, sys
+from enfilade.plan.line import hold
+async def main():
+    line = hold(2.0)
+    line.say("took", 1)
+    line.say("ready")
+    async for word in line.words():
+        print("heard", word, flush=True)
+        if word == "leave":
+            return
+        if len(sys.argv) == 1:
+            line.say("took", 2)
+asyncio.run(main())
+"""
+
+
+async def test_processes_are_told_that_the_plan_changed_and_say_that_they_go_by_it(heard: Heard) -> None:
+    deaf = Program(name="two", command=(sys.executable, "-c", TAKES, "deaf"), ours=True)
+    takes = Program(name="one", command=(sys.executable, "-c", TAKES), ours=True)
+    supervisor = Supervisor(heard.output, patience=Patience(take=3, stop=3))
+    async with supervisor.running([[takes, deaf], [other("three", "import time; time.sleep(60)")]]):
+        assert await supervisor.tell(1) == []
+        assert "heard" not in heard.text
+        assert await supervisor.tell(2) == ["two"]
+
+
+async def test_processes_come_and_go_while_others_run(heard: Heard) -> None:
+    supervisor = Supervisor(heard.output, patience=Patience(stop=3))
+    one, two = (Program(name=name, command=(sys.executable, "-c", TAKES), ours=True) for name in ("one", "two"))
+    async with supervisor.running([[one], [ours("three", GOOD)]]):
+        await supervisor.add([two], beside="one")
+        stays = next(child.pid for child in supervisor.children if child.name == "one")
+        await supervisor.leave({"two"})
+        with pytest.raises(StartError, match="process four: it ended with exit code 3"):
+            await supervisor.add([ours("four", "import sys; sys.exit(3)")], beside="one")
+
+        assert next(child.pid for child in supervisor.children if child.name == "one") == stays
+        assert [child.name for child in supervisor.children] == ["one", "three"]
+        assert "two  | heard leave" in heard.text
+        assert "two ended" not in heard.text
+
+
+async def test_one_that_starts_while_the_plan_changes_is_told_when_it_is_ready(heard: Heard) -> None:
+    program = Program(name="one", command=(sys.executable, "-c", TAKES), ours=True)
+    supervisor = Supervisor(heard.output, patience=QUICK)
+    async with supervisor.running([[program]]) as (child,):
+        os.kill(child.pid, signal.SIGKILL)
+        while child.pid:  # noqa: ASYNC110  (its end is noticed elsewhere)
+            await asyncio.sleep(0.01)
+        assert await supervisor.tell(2) == []
+        await heard.until("one is ready again")
+
+        await heard.until("heard plan")

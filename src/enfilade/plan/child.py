@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from enfilade.clock import Clock
-from enfilade.plan.line import READY
+from enfilade.plan.line import LEAVE, PLAN, Far
 from enfilade.plan.output import Lines, Output
 from enfilade.plan.sockets import accepts
 
@@ -35,6 +35,8 @@ class Patience:
     """The longest of these pauses."""
     steady: float = 30.0
     """A process that ran so long begins with the first pause again."""
+    take: float = 5.0
+    """From the word that the plan in force has changed until nobody waits any more for a process to go by it."""
     stop: float = 12.0
     """From the word to stop until a process is killed."""
 
@@ -77,10 +79,12 @@ class Child:
         self._clock = clock
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
-        self._line: socket.socket | None = None
+        self._line: Far | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
+        self._revision = -1
+        """Of the plan in force, that it was told of last."""
         self.said = ""
         """The last line that it wrote."""
 
@@ -108,6 +112,33 @@ class Child:
             keeping.cancel()
             await asyncio.wait([keeping])
         await self._end()
+
+    async def take(self, revision: int) -> bool:
+        """Have it go by this revision of the plan in force; whether it does, or will when it has started again."""
+        self._revision = revision
+        line = self._line
+        if not self.program.ours or line is None or not line.ready or line.took >= revision:
+            return True
+        try:
+            await line.say(PLAN)
+            async with asyncio.timeout(self._patience.take):
+                await line.until_took(revision)
+        except TimeoutError:
+            return False
+        except OSError:  # it ended, and reads the plan when it starts
+            pass
+        return True
+
+    async def leave(self) -> None:
+        """Have it finish what comes by connections that are open, and end. Nobody opens more of them."""
+        self._stopping = True
+        process, line = self._process, self._line
+        if self.program.ours and line is not None and process is not None and line.ready:
+            with contextlib.suppress(OSError, TimeoutError):
+                await line.say(LEAVE)
+                async with asyncio.timeout(self._patience.stop * 2):
+                    await process.wait()
+        await self.stop()
 
     def kill(self) -> None:
         """End it at once, with all that it started."""
@@ -194,7 +225,7 @@ class Child:
         finally:
             theirs.close()
             os.close(write)
-        self._line = ours
+        self._line = Far(ours)
         self.pid = self._process.pid
         _limit(self.pid, program.memory)
         self._reading = asyncio.create_task(self._read(read), name=f"read {self.name}")
@@ -203,10 +234,9 @@ class Child:
         """Until it is ready."""
         if self.program.ours:
             assert self._line is not None
-            self._line.setblocking(False)
-            said = await asyncio.get_running_loop().sock_recv(self._line, len(READY))
-            if said != READY:
-                await asyncio.Event().wait()  # it hung up: it ends, or its time does
+            await self._line.until_ready()
+            if self._line.took < self._revision:  # it read the plan before that changed
+                await self._line.say(PLAN)
         if self.program.ready:
             while not await asyncio.to_thread(accepts, self.program.ready):  # noqa: ASYNC110  (nothing tells us)
                 await asyncio.sleep(_LOOK)
@@ -233,7 +263,7 @@ class Child:
         self.kill()
         self.pid = 0
         if self._line is not None:
-            self._line.close()
+            await self._line.close()
             self._line = None
         reading, self._reading = self._reading, None
         if reading is not None:

@@ -1,37 +1,134 @@
-"""The end of a process of ours at the line to its supervisor: standard input, which is a socket then.
+"""The line between a process of ours and its supervisor: standard input of the process, which is a socket then.
 
-What it says there is `ready`; what it hears is the end of the line, when the supervisor is gone.
+The process says `ready`, and `took 3` when it goes by revision 3 of the plan in force. It hears `plan` when that
+changed, `leave` when it is no longer named and nobody asks it any more, and the end of the line when the supervisor is
+gone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import stat
 import threading
 import time
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from enfilade.plan.leash import die_with_parent
 
-READY: Final = b"ready\n"
+READY: Final = "ready"
+TOOK: Final = "took"
+PLAN: Final = "plan"
+LEAVE: Final = "leave"
 
 
-def hold(grace: float) -> None:
+class Line:
+    """The end of the process."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._words: asyncio.Queue[str] = asyncio.Queue()
+
+    def say(self, *words: object) -> None:
+        """Tell the supervisor, if there is one."""
+        if _is_line():
+            os.write(0, f"{' '.join(map(str, words))}\n".encode())
+
+    async def words(self) -> AsyncGenerator[str]:
+        """What the supervisor says, from now on and for good: it says nothing before a process is ready."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            yield await self._words.get()
+
+    def wait(self, grace: float) -> None:
+        """Pass on what is said; at the end of the line ask this process to stop, and end it after `grace` seconds."""
+        rest = b""
+        while data := os.read(0, 4096):
+            *whole, rest = (rest + data).split(b"\n")
+            if self._loop is not None:
+                for word in whole:
+                    self._loop.call_soon_threadsafe(self._words.put_nowait, word.decode())
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)  # of a thread of its own, that not even a busy process holds up
+        os.killpg(0, signal.SIGKILL)
+
+
+def hold(grace: float) -> Line:
     """From now on the process ends with its supervisor: asked to stop, and killed after so many seconds.
 
     Does nothing where there is none, and standard input is something else.
     """
-    if not _is_line():
-        return
-    die_with_parent(signal.SIGTERM)
-    threading.Thread(target=_wait, args=(grace,), name="enfilade-line", daemon=True).start()
+    line = Line()
+    if _is_line():
+        die_with_parent(signal.SIGTERM)
+        threading.Thread(target=line.wait, args=(grace,), name="enfilade-line", daemon=True).start()
+    return line
 
 
 def ready() -> None:
     """Tell the supervisor, if there is one."""
-    if _is_line():
-        os.write(0, READY)
+    Line().say(READY)
+
+
+class Far:
+    """The end of the supervisor."""
+
+    def __init__(self, socket: socket.socket) -> None:
+        socket.setblocking(False)
+        self.ready = False
+        self.took = -1
+        """The revision of the plan that the process goes by; -1 where it said none."""
+        self._socket = socket
+        self._gone = False
+        self._news = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen(), name="line")
+
+    async def say(self, word: str) -> None:
+        """Tell the process. Raises OSError where it is gone."""
+        await asyncio.get_running_loop().sock_sendall(self._socket, f"{word}\n".encode())
+
+    async def until_ready(self) -> None:
+        """Until the process said so; for good where it never does."""
+        while not self.ready:
+            await self._heard()
+
+    async def until_took(self, revision: int) -> None:
+        """Until the process goes by this revision of the plan or a later one, or is gone."""
+        while self.took < revision and not self._gone:
+            await self._heard()
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+        self._socket.close()
+
+    async def _heard(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _listen(self) -> None:
+        loop, rest = asyncio.get_running_loop(), b""
+        while data := await _received(loop, self._socket):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                word, _, number = line.decode("utf-8", "replace").partition(" ")
+                self.ready |= word == READY
+                if word == TOOK and number.isdigit():
+                    self.took = int(number)
+            self._news.set()
+        self._gone = True
+        self._news.set()
+
+
+async def _received(loop: asyncio.AbstractEventLoop, socket: socket.socket) -> bytes:
+    try:
+        return await loop.sock_recv(socket, 4096)
+    except OSError:  # it was killed
+        return b""
 
 
 def _is_line() -> bool:
@@ -39,11 +136,3 @@ def _is_line() -> bool:
         return stat.S_ISSOCK(os.fstat(0).st_mode) and os.getpgid(0) == os.getpid()
     except OSError:
         return False
-
-
-def _wait(grace: float) -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(grace)  # of a thread of its own, that not even a busy process holds up
-    os.killpg(0, signal.SIGKILL)

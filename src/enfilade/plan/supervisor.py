@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -28,7 +28,7 @@ class Supervisor:
     """
 
     def __init__(self, output: Output, *, clock: Clock | None = None, patience: Patience | None = None) -> None:
-        self.children: list[Child] = []
+        self._stages: list[list[Child]] = []
         self._output = output
         self._clock = clock or SystemClock()
         self._patience = patience or Patience()
@@ -39,22 +39,56 @@ class Supervisor:
     ) -> AsyncGenerator[list[Child]]:
         """Start all, and stop all at the end. Raises StartError where one does not get ready, and
         Stopped where `stop` is set before all are."""
-        begun: list[list[Child]] = []
         try:
             for stage in stages:
-                children = [Child(one, self._output, self._clock, self._patience) for one in stage]
-                begun.append(children)
-                self.children += children
+                children = [self._child(one) for one in stage]
+                self._stages.append(children)
                 await _unless(stop, self._start(children))
             yield self.children
         finally:
-            for children in reversed(begun):
+            for children in reversed(self._stages):
                 await asyncio.gather(*(one.stop() for one in children))
+
+    @property
+    def children(self) -> list[Child]:
+        """All that are there now."""
+        return [one for stage in self._stages for one in stage]
+
+    async def add(self, programs: Sequence[Program], beside: str) -> None:
+        """Start more of them, in the stage of the child of that name. Raises StartError where one does not get ready,
+        and leaves none of them then."""
+        stage = next(stage for stage in self._stages if any(one.name == beside for one in stage))
+        children = [self._child(one) for one in programs]
+        stage += children
+        try:
+            await self._start(children)
+        except BaseException:
+            await asyncio.gather(*(self._gone(one, one.stop()) for one in children))
+            raise
+
+    async def tell(self, revision: int) -> list[str]:
+        """Have all go by this revision of the plan in force; the names of those that did not say that they do."""
+        children = self.children
+        took = await asyncio.gather(*(one.take(revision) for one in children))
+        return [one.name for one, does in zip(children, took, strict=True) if not does]
+
+    async def leave(self, names: Collection[str]) -> None:
+        """Let these finish what they do, and end: nobody asks them any more."""
+        await asyncio.gather(*(self._gone(one, one.leave()) for one in self.children if one.name in names))
 
     def kill(self) -> None:
         """End all at once: for those who do not want to wait any more."""
         for child in self.children:
             child.kill()
+
+    def _child(self, program: Program) -> Child:
+        return Child(program, self._output, self._clock, self._patience)
+
+    async def _gone(self, child: Child, ending: Coroutine[None, None, None]) -> None:
+        await ending
+        for stage in self._stages:
+            if child in stage:
+                stage.remove(child)
 
     async def _start(self, children: Sequence[Child]) -> None:
         room = asyncio.Semaphore(_AT_ONCE)
