@@ -51,9 +51,9 @@ _LATE: Final = {
 
 def answers(edge: Edge) -> Json:
     """Another body for each refusal; the first that fits is taken."""
-    realm = f'Bearer realm="{edge.name}"'
+    realm = f'{edge.scheme} realm="{edge.name}"'
     here = edge.url.rstrip("/") or "%REQ(:SCHEME)%://%REQ(:AUTHORITY)%"
-    whom = f', resource_metadata="{here}/.well-known/oauth-protected-resource{edge.resource}"' if edge.resource else ""
+    whom = f', resource_metadata="{here}{edge.resource}"' if edge.resource else ""
     again = {"retry-after": "1"}
     invalid = f'{realm}, error="invalid_token", error_description="{INVALID}"{whom}'
     scope = f'{realm}, error="insufficient_scope"%{_about("scope")}%{whom}'

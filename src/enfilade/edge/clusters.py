@@ -6,7 +6,7 @@ import ssl
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from enfilade.edge.model import Certificate, Json, Upstream
+from enfilade.edge.model import Certificate, Edge, Json, Upstream
 
 OTLP: Final = "otlp"
 """The collector of spans."""
@@ -53,9 +53,9 @@ def fetching(name: str, url: str, secrets: Secrets) -> Json:
     return made
 
 
-def jwks_cluster(url: str) -> str:
+def jwks_cluster(url: str, edge: Edge) -> str:
     """The name of the host that keys are fetched from."""
-    return f"keys:{host_of(url)}"
+    return edge.keys.get(url) or f"keys:{host_of(url)}"
 
 
 def host_of(url: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from enfilade.edge.answers import fields
-from enfilade.edge.model import Edge, Json
+from enfilade.edge.model import Edge, Json, Route
 
 EXPOSED: Final = (
     "Content-Disposition, Deprecation, ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, "
@@ -40,6 +40,12 @@ def policy(edge: Edge) -> Json:
         "max_age": str(edge.cors.max_age),
     }
     return {"envoy.filters.http.cors": made}
+
+
+def left_alone(edge: Edge, route: Route) -> Json:
+    """What the filter is told about a route whose answers speak for themselves."""
+    config = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
+    return {} if route.rest or edge.cors is None else {"envoy.filters.http.cors": config}
 
 
 def answered(edge: Edge, match: Json, answer: Json, said: dict[str, str]) -> Iterator[Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from enfilade.edge.answers import TRACE
@@ -28,8 +29,10 @@ def forward(edge: Edge, route: Route, to: str = "") -> Json:
     }
     if route.lasting not in (0.0, float("inf")):
         action["max_stream_duration"] = {"max_stream_duration": _seconds(route.lasting)}
-    if route.rewrite and route.below:
-        action["prefix_rewrite"] = route.rewrite
+    if route.rewrite:
+        action["regex_rewrite"] = _rewritten(route)
+    if route.upgrade:
+        action["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     if route.mirrors:
         action["request_mirror_policies"] = [
             {
@@ -75,6 +78,14 @@ def _target(route: Route, to: str, foreign: set[str]) -> Json:
             {"connection_properties": {"source_ip": True}},
         ]
     return target
+
+
+def _rewritten(route: Route) -> Json:
+    """The path with another beginning, and never with two slashes or none."""
+    base, new = (route.base or route.path).rstrip("/"), route.rewrite.rstrip("/")
+    if new and base:
+        return {"pattern": {"regex": f"^{re.escape(base)}"}, "substitution": new.replace("\\", r"\\")}
+    return {"pattern": {"regex": f"^{re.escape(base)}/?"}, "substitution": f"{new}/"}
 
 
 def removed(edge: Edge, route: Route, to: str = "") -> list[str]:

@@ -36,7 +36,8 @@ class Gateway:
             await gateway.apply(changed)
 
     It has to be started by the main thread: on Linux Envoy ends with the thread that started it, so that none is left
-    behind when a supervisor is killed. `told` is given each line that Envoy logs.
+    behind when a supervisor is killed. `told` is given each line that Envoy logs. With `apart` it has a session of its
+    own, where Ctrl-C does not reach it; or else it is ended with the group of processes that it was started in.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Gateway:
         binary: Path | None = None,
         workers: int = 0,
         told: Callable[[str], None] | None = None,
+        apart: bool = True,
     ) -> None:
         self.edge = edge
         """What it serves now."""
@@ -56,13 +58,14 @@ class Gateway:
         self._binary = binary
         self._workers = workers
         self._told = told
+        self._apart = apart
         self._lines: deque[str] = deque(maxlen=50)
         self._files: dict[str, bytes] = {}
         self._changing = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it; returns when it serves. Raises Rejected with Envoy's own words."""
+        """Start it; returns when it serves. Raises Rejected with Envoy's own words, as where a port is taken."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start the gateway from the main thread: Envoy ends with the thread that started it")
         envoy = self._binary or find()
@@ -80,9 +83,9 @@ class Gateway:
             *("--reject-unknown-dynamic-fields", "--log-format", "%v", "--drain-time-s", "600"),
             *("--file-flush-interval-msec", "1000", *workers),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=None if self.edge.log == "stdout" else asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the supervisor's to answer, which stops the edge in its turn
+            start_new_session=self._apart,  # Ctrl-C is the supervisor's to answer, which stops the edge in its turn
         )
         self._reading = asyncio.create_task(self._read())
         self.admin = Admin(self.folder / ADMIN)
@@ -100,6 +103,12 @@ class Gateway:
     async def ready(self) -> bool:
         """Whether it serves."""
         return self.process is not None and self.process.returncode is None and await self.admin.ready()
+
+    async def ended(self) -> str:
+        """Returns when Envoy has ended, whoever ended it: what it said last."""
+        if self.process is not None:
+            await self.process.wait()
+        return self._why()
 
     async def apply(self, edge: Edge) -> None:
         """Serve this from now on. Raises Rejected, and what was served before stays.

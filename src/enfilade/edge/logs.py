@@ -56,16 +56,13 @@ def access_log(edge: Edge) -> list[Json]:
         return []
     callers = {one.url: f"%DYNAMIC_METADATA({_subject(one)})%" for one in edge.checked}
     line = {**_LINE, **({"caller": callers} if callers else {})}
-    return [
-        {
-            "name": "envoy.access_loggers.file",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-                "path": str(edge.log),
-                "log_format": {"json_format": line, "omit_empty_values": True},
-            },
-        }
-    ]
+    form = {"log_format": {"json_format": line, "omit_empty_values": True}}
+    kind = "type.googleapis.com/envoy.extensions.access_loggers"
+    if edge.log == "stdout":
+        stream = {"@type": f"{kind}.stream.v3.StdoutAccessLog", **form}
+        return [{"name": "envoy.access_loggers.stdout", "typed_config": stream}]
+    file = {"@type": f"{kind}.file.v3.FileAccessLog", "path": str(edge.log), **form}
+    return [{"name": "envoy.access_loggers.file", "typed_config": file}]
 
 
 def _subject(issuer: Issuer) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from enfilade.contract.limit import Rate
 from enfilade.contract.need import Need, anyone
@@ -128,7 +128,14 @@ class Route:
     sticky: bool = False
     """Whether a caller stays with the share that he was given."""
     rewrite: str = ""
-    """What takes the place of `path` on the way to the upstream; with `below` only."""
+    """What takes the place of `base` on the way to the upstream, such as `/old`; `/` takes it away."""
+    base: str = ""
+    """The beginning of `path` that `rewrite` replaces; by default all of it, with `below` only."""
+    upgrade: bool = False
+    """Whether a connection may become a websocket."""
+    rest: bool = True
+    """Whether the edge knows what pages of other origins, `OPTIONS` and unknown methods are answered; or else only who
+    answers does."""
 
     @property
     def upstreams(self) -> set[str]:
@@ -150,8 +157,12 @@ class Edge:
     cors: Origins | None = None
     cors_headers: tuple[str, ...] = ()
     """Header fields that contracts declare, beside those that every API takes."""
+    scheme: str = "Bearer"
+    """What challenges ask for."""
     resource: str = ""
     """The path of the protected resource metadata (RFC 9728), told in challenges; `""` tells none."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By the URL of an issuer's keys: the upstream that has them, where it is one of ours."""
     url: str = ""
     """What the edge is reached by from outside; by default what each request was sent to."""
     gateways: int = 1
@@ -160,10 +171,11 @@ class Edge:
     """Proxies before the edge whose `X-Forwarded-For` is believed."""
     connections: int = 10_000
     """Connections that are served at once."""
-    log: Path | None = None
+    log: Path | Literal["stdout"] | None = None
     """Where the access log is written, a JSON object a line; None writes none."""
     otlp: str = ""
-    """Base URL of an OpenTelemetry collector for the edge's spans; `""` makes none, and passes traces on."""
+    """Base URL of an OpenTelemetry collector for the edge's spans and its log; `""` makes no spans, and passes
+    traces on."""
     sample: float = 0.01
     """Part of the traces that begin here which is kept, 0 to 1."""
 
@@ -200,12 +212,21 @@ def _mistakes(edge: Edge) -> Iterable[Finding]:
         if not upstream.at:
             yield Finding(upstream.name, "it is said to be nowhere.", "Say where it listens in at=.", "edge-upstream")
     for route in edge.routes:
-        if missing := sorted(route.upstreams - set(known)):
-            what = f"it leads to {', '.join(missing)}, which is no upstream of this edge."
-            yield Finding(route.id, what, "Add it to upstreams=, or correct the name.", "edge-route")
-        if sum(one.weight for one in route.to) < 1 or any(one.weight < 0 for one in route.to):
-            yield Finding(route.id, "its shares have no weight.", "Give one of them weight=1.", "edge-route")
+        yield from _lost(route, known)
+    for url, name in edge.keys.items():
+        if name not in known:
+            what, remedy = f"its keys are said to be at {name}, which is no upstream of this edge.", "Add it."
+            yield Finding(url, what, remedy, "edge-upstream")
     for listen in edge.listen:
         if listen.http3 and listen.certificate is None:
             what, remedy = "HTTP/3 is spoken with TLS only.", "Say certificate=, or leave out http3."
             yield Finding(f"{listen.host}:{listen.port}", what, remedy, "edge-listen")
+
+
+def _lost(route: Route, known: Iterable[str]) -> Iterable[Finding]:
+    """What keeps a route from leading anywhere."""
+    if missing := sorted(route.upstreams - set(known)):
+        what = f"it leads to {', '.join(missing)}, which is no upstream of this edge."
+        yield Finding(route.id, what, "Add it to upstreams=, or correct the name.", "edge-route")
+    if sum(one.weight for one in route.to) < 1 or any(one.weight < 0 for one in route.to):
+        yield Finding(route.id, "its shares have no weight.", "Give one of them weight=1.", "edge-route")

@@ -109,7 +109,7 @@ def whole(edge: Edge) -> bytes:
 def clusters(edge: Edge, secrets: Files | _Inline) -> list[Json]:
     """Where services are, and whom the edge itself asks."""
     made = [cluster(one, secrets) for one in edge.upstreams]
-    asked = {jwks_cluster(url): url for url in fetched(edge)} | {OTLP: collector(edge)}
+    asked = {jwks_cluster(url, edge): url for url in fetched(edge)} | {OTLP: collector(edge)}
     return made + [fetching(name, url, secrets) for name, url in asked.items()]
 
 

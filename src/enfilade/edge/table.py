@@ -11,7 +11,7 @@ from typing import Final
 
 from enfilade.contract.need import Scope, anyone, parts
 from enfilade.edge.answers import ABOUT, not_allowed, refusal
-from enfilade.edge.cors import answered, options, policy
+from enfilade.edge.cors import answered, left_alone, options, policy
 from enfilade.edge.forward import forward, removed
 from enfilade.edge.model import Edge, Json, Route
 from enfilade.edge.who import asked
@@ -24,11 +24,12 @@ _BUFFER: Final = "envoy.filters.http.buffer"
 def table(edge: Edge) -> Json:
     """The route configuration."""
     places: dict[str, list[Route]] = {}
+    whole = [route for route in edge.routes if route.below and not route.methods]
     for route in edge.routes:
         places.setdefault(_ANY.sub("{}", route.path) + ("/**" if route.below else ""), []).append(route)
     entries: list[Json] = []
     for shape in sorted(places, key=_order):
-        entries += _place(edge, places[shape])
+        entries += _place(edge, places[shape], shared=any(_covers(one, places[shape][0]) for one in whole))
     entries += answered(edge, {"prefix": "/"}, {"status": 404}, {})
     host = {"name": NAME, "domains": ["*"], "routes": entries, "typed_per_filter_config": policy(edge)}
     return {
@@ -45,19 +46,24 @@ def _order(shape: str) -> tuple[bool, int, list[tuple[bool, str]]]:
     return below, -len(segments) if below else 0, [(segment == "{}", segment) for segment in segments]
 
 
-def _place(edge: Edge, routes: list[Route]) -> Iterator[Json]:
-    """All that can be asked for at the addresses of one shape."""
+def _covers(whole: Route, route: Route) -> bool:
+    """Whether what a route does not know is the other's, which is for everything below its path."""
+    return whole is not route and f"{route.path}/".startswith(f"{whole.path.rstrip('/')}/")
+
+
+def _place(edge: Edge, routes: list[Route], *, shared: bool) -> Iterator[Json]:
+    """All that can be asked for at the addresses of one shape; `shared` with a route for everything there."""
     said = {method for route in routes for method in route.methods}
     allow = sorted(said | {"OPTIONS"} | ({"HEAD"} if "GET" in said else set[str]()))
-    match = _match(routes[0])
-    if said and "OPTIONS" not in said:
+    match, known = _match(routes[0]), any(route.rest for route in routes)
+    if said and "OPTIONS" not in said and known:
         yield from options(edge, match, allow)
     for route in routes:
         for variant in route.variants:
             chosen = {"name": variant.header, "string_match": {"exact": variant.value}}
             yield _entry(edge, route, [chosen], variant.upstream)
         yield _entry(edge, route, [])
-    if all(route.methods for route in routes):
+    if known and not shared and all(route.methods for route in routes):
         yield from answered(edge, match, not_allowed(allow), {**refusal(), "allow": ", ".join(allow)})
 
 
@@ -79,7 +85,7 @@ def _entry(edge: Edge, route: Route, chosen: list[Json], to: str = "") -> Json:
         "metadata": {"filter_metadata": {ABOUT: about}},
         "decorator": {"operation": route.id, "propagate": False},
         "request_headers_to_remove": removed(edge, route, to),
-        "typed_per_filter_config": {**asked(edge, route), _BUFFER: _buffered(route)},
+        "typed_per_filter_config": {**asked(edge, route), **left_alone(edge, route), _BUFFER: _buffered(route)},
     }
 
 

@@ -44,12 +44,12 @@ def tokens(edge: Edge) -> Json:
     maybe = {"requires_any": {"requirements": [*any_of, lenient]}} if any_of else lenient
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-        "providers": {key_of(issuer): _provider(issuer, sticky) for issuer in edge.checked},
+        "providers": {key_of(issuer): _provider(issuer, sticky, edge) for issuer in edge.checked},
         "requirement_map": {KNOWN: known, MAYBE: maybe},
     }
 
 
-def _provider(issuer: Issuer, sticky: bool) -> Json:
+def _provider(issuer: Issuer, sticky: bool, edge: Edge) -> Json:
     made: Json = {
         "issuer": issuer.url,
         "forward": True,
@@ -69,7 +69,7 @@ def _provider(issuer: Issuer, sticky: bool) -> Json:
         made["audiences"] = list(issuer.audiences)
     if issuer.jwks_url:
         made["remote_jwks"] = {
-            "http_uri": {"uri": issuer.jwks_url, "cluster": jwks_cluster(issuer.jwks_url), "timeout": "5s"},
+            "http_uri": {"uri": issuer.jwks_url, "cluster": jwks_cluster(issuer.jwks_url, edge), "timeout": "5s"},
             "cache_duration": _KEPT,
             "async_fetch": {"fast_listener": True},
         }
@@ -157,5 +157,5 @@ def place_of(name: str) -> list[str]:
 
 
 def fetched(edge: Edge) -> list[str]:
-    """Where keys are fetched from."""
-    return sorted({one.jwks_url for one in edge.checked if one.jwks_url}, key=host_of)
+    """Where keys are fetched from, if not from an upstream."""
+    return sorted({one.jwks_url for one in edge.checked if one.jwks_url} - edge.keys.keys(), key=host_of)
