@@ -50,11 +50,17 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A process that serves a service."""
+    """A process that serves a service; of several the first is the primary one, and the others are its variants."""
 
     process: str
     share: float = 100.0
     """Percent of the calls that go there."""
+    mirror: float = 0.0
+    """Percent of the primary's calls that are made there again, in rehearsal."""
+    compare: bool = False
+    """Whether the outcomes of both are compared."""
+    ignore: tuple[str, ...] = ()
+    """Paths into an answer at which they may differ: `/at`, `/items/*/id`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,14 @@ class Share:
     """By name of another process: the topics that are heard there."""
     sessions: bool = False
     """Whether a service of the app lets people in by a cookie."""
+    use: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By service: the module of its implementation here, `module` or `module:Class`, where it is not the one beside
+    its contract."""
+
+    def idle(self, service: str) -> bool:
+        """Whether this process is a variant that no calls go to: it hears no events and runs no timers."""
+        mine = next((way for way in self.ways.get(service, ())[1:] if way.process == self.process), None)
+        return mine is not None and not mine.share
 
 
 class Placement:
@@ -136,7 +150,7 @@ class Placement:
             given, at, ways = builders.get(placed.contract.type), config.at(name), share.ways.get(name, ())
             if ways and all(way.process != share.process for way in ways):
                 placed.ways = ways
-            elif given is not None:
+            elif given is not None and name not in share.use:
                 placed.build = given
             elif at:
                 placed.at = at
@@ -145,7 +159,7 @@ class Placement:
                     findings.append(Finding(f"[service.{name}]", f"{at!r} is no address.", remedy, "address"))
             else:
                 try:
-                    placed.build = implementation(placed.contract)
+                    placed.build = implementation(placed.contract, share.use.get(name, ""))
                 except StartError as wrong:
                     findings.extend(wrong.findings)
         refuse(findings)

@@ -27,7 +27,7 @@ from enfilade.identity.apikeys.resolver import KnownKeys
 from enfilade.identity.provider import Provider, ProviderSettings
 from enfilade.identity.provider.own import Own
 from enfilade.mesh import Mesh
-from enfilade.placement import Placed, Placement, refuse
+from enfilade.placement import Placed, Placement, Share, refuse
 from enfilade.secrets import Source
 from enfilade.service.host import hosted
 from enfilade.service.inject import Injector, secrets_of
@@ -164,6 +164,15 @@ class Running:
         """What the app still waits for; empty when it is ready."""
         return tuple(sorted((*self._waiting, *self.messaging.waiting)))
 
+    def rearrange(self, share: Share) -> None:
+        """From now on the other processes are as this share says; what this one serves stays the same."""
+        self.app.share = share
+        for name, placed in self.placement.services.items():
+            placed.calls = share.calls.get(name, placed.calls)
+            if placed.ways:
+                placed.ways = share.ways[name]
+        self.mesh.change(share)
+
     async def _missing(self) -> list[Finding]:
         """The secrets that services ask for and no source has."""
         builds = [placed.build for placed in self.placement.services.values() if placed.build is not None]
@@ -245,7 +254,7 @@ class Running:
                 end = ends[operation.id]
                 self.handlers[operation.id] = row(operation, stations, end)
                 self._inside[operation.id] = row(operation, stations, end, inside=True)
-            if name in self.stores:
+            if name in self.stores and not self.app.share.idle(name):
                 self.messaging.join(self.stores[name], self._consumers(placed, tools))
         contracts = tuple(placed.contract for placed in self.placement.services.values())
         here = {name for name, placed in self.placement.services.items() if placed.build is not None}

@@ -26,7 +26,7 @@ PAGES = {page.name: page.read_text("utf-8") for page in (ROOT / "docs").glob("*.
 ALL = "\n".join(PAGES.values())
 
 SETTINGS = [
-    (page, field.name)
+    (page, field.encode_name)
     for page, kind in (
         ("configuration.md", Config),
         ("configuration.md", TraceConfig),

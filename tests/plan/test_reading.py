@@ -11,6 +11,8 @@ from enfilade.errors import StartError
 from enfilade.plan import Layout, lay_out, read_file
 
 SERVICES = ("orders", "payments", "catalog", "psp")
+NEXT = "[x]\nextends = 'split'\n[x.process.next]\nvariant = true"
+THIRD = "variant = true\nservices = ['payments']\nshare = 50"
 
 
 @pytest.fixture
@@ -126,6 +128,54 @@ def test_what_is_laid_over_goes_over_what_is_under(laid_out: Callable[..., Layou
     assert layout.service["payments"] == {"retries": 5, "wait": 2}
 
 
+def test_a_variant_is_beside_the_primary_process(laid_out: Callable[..., Layout]) -> None:
+    layout = laid_out(
+        "split",
+        """
+        [split.process.next]
+        services = ["payments"]
+        variant = true
+        share = 10
+        mirror = 50
+        compare = true
+        from = "../other"
+        use = { payments = "shop.payments.fast" }
+        [split.process.next.service.payments]
+        retries = 5
+        """,
+    )
+
+    assert layout.of("payments") == "payments"
+    assert layout.variants("payments") == ["next"]
+    assert layout.variants("orders") == []
+    assert layout.processes["next"].from_ == "../other"
+    assert layout.processes["next"].service == {"payments": {"retries": 5}}
+    assert layout.origin["process.next.share"] == "plan.toml [split.process.next]"
+
+
+def test_what_is_laid_over_a_variant_is_of_the_variant(laid_out: Callable[..., Layout]) -> None:
+    layout = laid_out(
+        "more",
+        """
+        [split.process.next]
+        services = ["payments"]
+        variant = true
+        share = 10
+        [more]
+        extends = "split"
+        [more.process.next]
+        services = ["payments", "orders"]
+        share = 20
+        """,
+    )
+
+    assert layout.of("orders") == "orders"
+    assert layout.variants("orders") == ["next"]
+    assert layout.processes["next"].share == 20
+    assert layout.origin["process.next.variant"] == "plan.toml [split.process.next]"
+    assert layout.origin["process.next.share"] == "plan.toml [more.process.next]"
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -146,6 +196,26 @@ def test_what_is_laid_over_goes_over_what_is_under(laid_out: Callable[..., Layou
         ("[x", "this cannot be read"),
         ("[x]\nprocess = 3", "Expected `object`, got `int`"),
         ("[y]", "there is no plan named x"),
+        (f"{NEXT}\nservices = ['paymnts']", "there is no service paymnts"),
+        (f"{NEXT}\nservices = ['payments']\nshare = 101", "Expected `float` <= 100.0"),
+        (f"{NEXT}\nservices = ['payments', 'payments']", "next names a service twice"),
+        (f"{NEXT}\nservices = '*'", "the variant next does not say of what"),
+        (NEXT, "the variant next does not say of what"),
+        (f"{NEXT}\nservices = ['psp']", "next is a variant of psp, which is served at an address"),
+        (f"{NEXT}\nservices = ['payments']\nfront = true", "next is a variant, and the front"),
+        (f"{NEXT}\nservices = ['payments']\ncommand = ['b']", "next has a command, and is a variant"),
+        (f"{NEXT}\nservices = ['payments']\ncompare = true", "next compares, and nothing is mirrored to it"),
+        (f"{NEXT}\nservices = ['payments']\nmirror = 1\nignore = ['/at']", "ignores what may differ, and compares"),
+        (f"{NEXT}\nservices = ['payments']\nmirror = 1\ncompare = true\nignore = ['at']", "ignores at, which is no"),
+        (f"{NEXT}\nservices = ['payments']\nuse = {{ orders = 'x' }}", "use of orders, which it does not serve"),
+        (f"{NEXT}\nservices = ['payments']\nservice.orders.a = 1", "service of orders, which it does not serve"),
+        (f"{NEXT}\nservices = ['payments']\nservice.payments.at = 'x'", "serves payments, and says where else it is"),
+        ('[x.process.a]\nservices = "*"\nshare = 10', "a says share, and is no variant"),
+        ('[x.process.next]\nservices = ["orders"]\nvariant = true', "no process has payments"),
+        (
+            f"{NEXT}\nservices = ['payments']\nshare = 60\n[x.process.third]\n{THIRD}",
+            "next and third would have 110 % of the calls of payments",
+        ),
     ],
 )
 def test_a_mistake_is_told(laid_out: Callable[..., Layout], text: str, what: str) -> None:

@@ -84,4 +84,4 @@ def _plan(said: str | None, name: str) -> Plan:
     app, beside = load_beside(said)
     file = near(beside, "plan.toml")
     with start_errors():
-        return plan_of(app, name, file, lambda over: configuration(beside, over))
+        return plan_of(app, name, file, lambda over: configuration(beside, over), near(beside, "enfilade.toml"))

@@ -20,13 +20,13 @@ def run_process(said: str | None, process: str) -> None:
     from enfilade.plan import line, share, sockets
     from enfilade.trace import log
 
-    app, beside = load_beside(said)
+    app, beside = load_beside(said, share.code())
     name, _, replica = process.partition("@")
     with start_errors():
         plain = configuration(beside)
         told = share.read(plain.folder)
         app.share = share.share_of(told, process, plain.folder)
-        config = app.config = configuration(beside, told.over)
+        config = app.config = configuration(beside, share.over_of(told, name), share.code() and told.plan.toml)
         address = sockets.address_of(config.folder, name, int(replica or 1))
         line.hold(config.drain * 2 + 2)
         log.configure(json=told.plan.json)

@@ -57,6 +57,7 @@ def _plan(said: str | None, name: str) -> Plan:
 def _stages(plan: Plan, said: str | None, listener: socket.socket) -> list[list[Program]]:
     """Commands, then services, then more of the same, then the front: each when those before it are ready."""
     from enfilade.plan import Program
+    from enfilade.plan.share import code_of
     from enfilade.plan.sockets import passed
 
     host, port, *_ = listener.getsockname()
@@ -79,7 +80,7 @@ def _stages(plan: Plan, said: str | None, listener: socket.socket) -> list[list[
                 command=[*_SELF, "run", *([said] if said else []), "--plan", plan.layout.name, "--process", own],
                 ours=True,
                 environment={
-                    **process.environment, "ENFILADE_HOST": host, "ENFILADE_PORT": str(port),
+                    **process.environment, **code_of(plan, name), "ENFILADE_HOST": host, "ENFILADE_PORT": str(port),
                     **(passed(listener) if process.front else {}),
                 },
                 port=listener if process.front else None,

@@ -39,17 +39,23 @@ def load_app(said: str | None) -> App:
     return app
 
 
-def load_beside(said: str | None) -> tuple[App, Path]:
-    """The app that a command is about, as it is, and the folder where its files may lie. Raises Refused."""
-    app, beside = _load(said)
+def load_beside(said: str | None, code: Path | None = None) -> tuple[App, Path]:
+    """The app that a command is about, as it is, and the folder where its files may lie. Raises Refused.
+
+    `code` is the folder of its code, if that is not the working folder, from which nothing is imported then.
+    """
+    app, beside = _load(said, code)
     if app.config is not None:
         what = f"{app.name} brings its configuration along, and plans are said over enfilade.toml."
         raise Refused(what, "Leave `config` out of App(...), and write it into enfilade.toml.")
     return app, beside
 
 
-def _load(said: str | None) -> tuple[App, Path]:
-    name, folder = (said, _root(said)) if said else _find()
+def _load(said: str | None, code: Path | None = None) -> tuple[App, Path]:
+    here = Path.cwd()
+    if code is not None:
+        sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
+    name, folder = (said, _root(said, code or here)) if said else _find(code or here)
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
         raise Refused(f"{name} names no app.", "Write it as module:name, such as shop.app:app.")
@@ -66,7 +72,7 @@ def _load(said: str | None) -> tuple[App, Path]:
 
 def module_beside(said: str | None, name: str) -> ModuleType | None:
     """The module of this name in the package of the app, once the app is loaded; None where there is none."""
-    app = (said or _find()[0]).partition(":")[0]
+    app = (said or _find(Path.cwd())[0]).partition(":")[0]
     path = ".".join((*app.split(".")[:-1], name))
     return _import(path) if importlib.util.find_spec(path) is not None else None
 
@@ -77,12 +83,12 @@ def config_of(app: App) -> Config:
     return app.config
 
 
-def configuration(beside: Path, over: Mapping[str, Any] | None = None) -> Config:
-    """What enfilade.toml says, and what a plan says over it."""
+def configuration(beside: Path, over: Mapping[str, Any] | None = None, toml: str | None = None) -> Config:
+    """What enfilade.toml says, and what a plan says over it; `toml` is that file where it is not the app's."""
     from enfilade.config import load
 
     with start_errors():
-        return load(near(beside, "enfilade.toml"), over=over)
+        return load(Path(toml) if toml else near(beside, "enfilade.toml"), over=over)
 
 
 def near(beside: Path, name: str) -> Path:
@@ -91,11 +97,10 @@ def near(beside: Path, name: str) -> Path:
     return file if file.exists() else beside / file
 
 
-def _find() -> tuple[str, Path]:
+def _find(here: Path) -> tuple[str, Path]:
     """The app that pyproject.toml names, or the only one there is, and the folder to import it from."""
-    here = Path.cwd()
     if (named := _named(here / "pyproject.toml")) is not None:
-        return named, _root(named)
+        return named, _root(named, here)
     if _makes_an_app(here / "app.py") and f"from {here.name}." in (here / "app.py").read_text("utf-8"):
         return f"{here.name}.app:app", here.parent  # the working folder is itself the package
     found: list[tuple[str, Path]] = []
@@ -118,9 +123,8 @@ def _find() -> tuple[str, Path]:
     return found[0]
 
 
-def _root(name: str) -> Path:
-    """Where the package of a named app lies: the working folder, or `src` in it."""
-    here = Path.cwd()
+def _root(name: str, here: Path) -> Path:
+    """Where the package of a named app lies: this folder, or `src` in it."""
     package = re.split("[.:]", name)[0]
     return here / "src" if (here / "src" / package).exists() else here
 

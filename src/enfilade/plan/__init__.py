@@ -2,6 +2,7 @@
 
 arrangement   what plan.toml may say
 layout        an arrangement with nothing left open
+vary          variants: processes that serve what another one serves, too
 survey        a plan in force: the layout, and what the app's services are to one another
 shown         plans for people: what holds and what said so, and how two differ
 share         what each process is told of the others

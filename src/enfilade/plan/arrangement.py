@@ -13,6 +13,12 @@
     [pair.store]
     data = "postgresql:"              # supervised, from the wheel
 
+    [pair.process.payments-next]      # another way to do the same, for some of the calls
+    services = ["payments"]
+    variant = true
+    share = 10
+    use = { payments = "shop.payments.fast" }
+
 A name that comes for free (`one`, `split`) can be said as well, and is laid over what it is.
 """
 
@@ -36,6 +42,7 @@ REST: Final = "*"
 """All services that nothing else names."""
 
 _Some = Annotated[int, msgspec.Meta(ge=1)]
+_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -56,6 +63,22 @@ class Process(Settings):
     """Where a command accepts connections once it is ready: `host:port`, or the path of a Unix socket."""
     environment: Mapping[str, str] = {}
     """Variables that it has besides."""
+    variant: bool = False
+    """Whether it serves what another process serves, too, and otherwise."""
+    share: _Percent = 0.0
+    """Of a variant: percent of the calls that go to it, and not to the primary process of a service."""
+    mirror: _Percent = 0.0
+    """Of a variant: percent of the other calls that are made to it again, in rehearsal."""
+    compare: bool = False
+    """Whether what becomes of them in rehearsal is compared with what became of them."""
+    ignore: tuple[_Name, ...] = ()
+    """What may differ, as paths into the answer: `/at`, `/items/*/id`."""
+    from_: str = msgspec.field(default="", name="from")
+    """Where its code is, if not here: a folder, or a git commit, branch or tag."""
+    use: Mapping[str, _Name] = {}
+    """By service: the module of the class that serves it, `module` or `module:Class`."""
+    service: Mapping[str, Mapping[str, Any]] = {}
+    """By service: settings that hold in this process, over those of the plan."""
 
 
 class Stores(Settings):
@@ -114,7 +137,7 @@ def _piece(said: Any, kind: type[S], where: str, findings: list[Finding]) -> S:
     try:
         return msgspec.convert(said, kind)
     except msgspec.ValidationError as wrong:
-        known = ", ".join(cast("Any", kind).__struct_fields__)
+        known = ", ".join(cast("Any", kind).__struct_encode_fields__)
         findings.append(Finding(where, f"{wrong}.", f"It knows: {known}.", "plan"))
         return kind()
 

@@ -15,6 +15,7 @@ import msgspec
 from enfilade.contract.message import Message
 from enfilade.errors import Finding
 from enfilade.plan.arrangement import REST, Arrangement, Process, Stores, chain
+from enfilade.plan.vary import VARYING, unknown, varied
 
 
 class Layout(Message):
@@ -27,11 +28,16 @@ class Layout(Message):
     """Settings over those of enfilade.toml."""
     store: Stores = Stores()
     origin: Mapping[str, str] = {}
-    """What said it, by `process.<name>`, `placed.<service>`, `service.<name>.<key>` and `store.<key>`."""
+    """What said it, by `process.<name>` (and its `.<key>`, of variants), `placed.<service>`, `service.<name>.<key>`
+    and `store.<key>`."""
 
     def of(self, service: str) -> str:
-        """The process that serves it; `""` where none of ours does."""
-        return next((name for name, one in self.processes.items() if service in one.services), "")
+        """The primary process of a service; `""` where none of ours has it."""
+        return next((name for name, one in self.processes.items() if service in one.services and not one.variant), "")
+
+    def variants(self, service: str) -> Sequence[str]:
+        """The processes that serve it, too, and otherwise."""
+        return [name for name, one in self.processes.items() if service in one.services and one.variant]
 
     @property
     def front(self) -> str:
@@ -85,14 +91,20 @@ class _Work:
     def lay(self, name: str, over: Arrangement, origin: str) -> None:
         """One arrangement over what there is."""
         here: dict[str, str] = {}
+        rests: list[str] = []
         for process, said in over.process.items():
             where = origin or f"{self._where} [{name}.process.{process}]"
             self._name(where, process)
             self.origin[f"process.{process}"] = where
-            for service in said.services if said.services != REST else ():
+            self.origin.update({f"process.{process}.{key}": where for key in VARYING if getattr(said, key)})
+            laid = self.processes[process] = _over(self.processes.get(process), said)
+            if laid.variant:
+                continue
+            if said.services == REST:
+                rests.append(process)
+                continue
+            for service in said.services:
                 self._place(where, service, process, here)
-            self.processes[process] = _over(self.processes.get(process), said)
-        rests = [one for one, said in over.process.items() if said.services == REST]
         if len(rests) > 1:
             what = f'{" and ".join(rests)} both have services = "*".'
             self._miss(f"{self._where} [{name}]", what, "Let one of them have it.")
@@ -111,7 +123,7 @@ class _Work:
             what = f"{service} is placed twice: in {here[service]} and in {process}."
             self._miss(where, what, "Let one process name it, and say replicas = 2 for more of that process.")
         elif service not in self._services:
-            self._unknown(where, service)
+            self.findings.append(unknown(where, service, self._services))
         here[service] = process
         self.origin[f"placed.{service}"] = where
 
@@ -119,13 +131,13 @@ class _Work:
         for service, settings in over.service.items():
             where = f"{self._where} [{name}.service.{service}]"
             if service not in self._services:
-                self._unknown(where, service)
+                self.findings.append(unknown(where, service, self._services))
             self.service.setdefault(service, {}).update(settings)
             self.origin.update({f"service.{service}.{key}": where for key in settings})
 
     def settle(self, foreign: set[str]) -> None:
         """Each service where it belongs, one front, and nothing that is empty."""
-        of: dict[str, list[str]] = {name: [] for name in self.processes}
+        of: dict[str, list[str]] = {name: [] for name, one in self.processes.items() if not one.variant}
         for service in self._services:
             process = self._placed.get(service, self._rest)
             said = self.origin.get(f"placed.{service}", "")
@@ -148,6 +160,7 @@ class _Work:
                 self.processes[name] = _changed(process, services=tuple(services))
             else:
                 del self.processes[name]
+        self.findings += varied(self.processes, self._services, foreign, self.origin)
         fronts = [name for name, one in self.processes.items() if one.front]
         if len(fronts) > 1:
             what = f"{' and '.join(fronts)} are both the front."
@@ -161,9 +174,6 @@ class _Work:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", process):
             remedy = "Name it with at most 40 small letters, digits, `-`, `_` and `.`: its socket is named so."
             self._miss(where, f"{process!r} is no name of a process.", remedy)
-
-    def _unknown(self, where: str, service: str) -> None:
-        self._miss(where, f"there is no service {service}.", f"The app has: {', '.join(self._services)}.")
 
     def _miss(self, where: str, what: str, remedy: str) -> None:
         self.findings.append(Finding(where, what, remedy, "plan"))

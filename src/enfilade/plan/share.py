@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +14,9 @@ from enfilade.errors import Finding, StartError
 from enfilade.placement import Share, Way
 from enfilade.plan.sockets import address_of
 from enfilade.plan.survey import Plan
+
+_FROM: Final = "ENFILADE_FROM"
+"""The variable that says in which folder the code of a process is."""
 
 
 class Told(Message):
@@ -60,8 +64,38 @@ def share_of(told: Told, replica: str, folder: str) -> Share:
             name: tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))
             for name, said in processes.items()
         },
-        ways={name: (Way(process=known.process),) for name, known in plan.services.items() if known.process},
+        ways={name: ways_of(plan, name) for name, known in plan.services.items() if known.process},
         calls={name: frozenset(known.calls) for name, known in plan.services.items()},
         hears=hears,
         sessions=plan.sessions,
+        use=processes[process].use,
     )
+
+
+def ways_of(plan: Plan, service: str) -> tuple[Way, ...]:
+    """The processes that serve a service of ours: the primary one, which has what its variants leave, and those."""
+    processes = plan.layout.processes
+    variants = [
+        Way(process=name, share=one.share, mirror=one.mirror, compare=one.compare, ignore=one.ignore)
+        for name in plan.layout.variants(service)
+        if (one := processes[name])
+    ]
+    return Way(process=plan.services[service].process, share=100 - sum(one.share for one in variants)), *variants
+
+
+def over_of(told: Told, process: str) -> Mapping[str, Any]:
+    """What the plan says over enfilade.toml, for one process: the settings of its services may be its own."""
+    own = told.plan.layout.processes[process].service
+    services = told.over.get("service", {})
+    return {**told.over, "service": {**services, **{name: {**services.get(name, {}), **own[name]} for name in own}}}
+
+
+def code_of(plan: Plan, process: str) -> Mapping[str, str]:
+    """The variables by which a process knows that its code is in another folder than the plan."""
+    folder = plan.layout.processes[process].from_
+    return {_FROM: str(Path(folder).resolve()), "ENFILADE_FOLDER": plan.folder} if folder else {}
+
+
+def code() -> Path | None:
+    """The folder of this process's code; None where it is the working folder."""
+    return Path(folder) if (folder := os.environ.get(_FROM)) else None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from enfilade.plan.arrangement import Process
 from enfilade.plan.survey import Plan
 
 
@@ -33,6 +34,7 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
     facts: dict[str, tuple[str, str]] = {}
     for name, process in layout.processes.items():
         parts = [
+            *(["variant"] if process.variant else []),
             *(["the front"] if process.front else []),
             *([" ".join(process.command)] if process.command else []),
             *([f"{process.replicas} replicas"] if process.replicas > 1 else []),
@@ -40,6 +42,9 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
             *([", ".join(process.services)] if process.services else []),
         ]
         facts[f"process {name}"] = "; ".join(parts), origin.get(f"process.{name}", "")
+        for key, value in _varying(process):
+            said = origin.get(f"process.{name}.{key.partition(' ')[0]}", "")
+            facts[f"process {name} {key.removesuffix('_')}"] = value, said
     for name, known in plan.services.items():
         if known.process:
             facts[f"service {name}"] = f"in {known.process}", origin.get(f"placed.{name}", "")
@@ -56,6 +61,22 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
         if value := getattr(layout.store, key):
             facts[key] = value, _spoken(key, origin.get(f"store.{key}", ""))
     return facts
+
+
+def _varying(process: Process) -> Iterator[tuple[str, str]]:
+    """What it does otherwise than others, by what it is called in the plan."""
+    for key in ("share", "mirror"):
+        if percent := getattr(process, key):
+            yield key, f"{percent:g} %"
+    if process.compare:
+        yield "compare", ", ".join(("true", *(f"but {path}" for path in process.ignore)))
+    if process.from_:
+        yield "from_", process.from_
+    for service, module in process.use.items():
+        yield f"use {service}", module
+    for service, settings in process.service.items():
+        for key, value in settings.items():
+            yield f"service {service} {key}", str(value)
 
 
 def _settings(said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

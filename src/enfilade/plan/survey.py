@@ -6,7 +6,8 @@ All implementations are imported for that, once; the processes import their own 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from enfilade.contract.message import Message
 from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.identity import Sessions
-from enfilade.placement import Placed, Placement
-from enfilade.plan.arrangement import read_file
+from enfilade.placement import Placed, Placement, Share
+from enfilade.plan.arrangement import Process, read_file
 from enfilade.plan.layout import Layout, lay_out
 from enfilade.service.inject import wants
 from enfilade.topic import handlers_of
@@ -56,6 +57,8 @@ class Plan(Message):
     drain: float
     json: bool
     """Whether logs are."""
+    toml: str = ""
+    """Path of the enfilade.toml that holds, for processes whose code is elsewhere; `""` is the one they find."""
 
     @property
     def said(self) -> dict[str, Any]:
@@ -67,10 +70,13 @@ class Plan(Message):
         return over | {key: value for key in ("events", "blobs") if (value := getattr(store, key))}
 
 
-def plan_of(app: App, name: str, file: Path, settings: Callable[[Mapping[str, Any]], Config]) -> Plan:
+def plan_of(
+    app: App, name: str, file: Path, settings: Callable[[Mapping[str, Any]], Config], toml: Path | None = None
+) -> Plan:
     """The plan of this name for an app. Raises StartError with all that is wrong.
 
-    `file` is plan.toml, whether it exists or not; `settings(over)` is the configuration with the plan's word over it.
+    `file` is plan.toml, whether it exists or not; `settings(over)` is the configuration with the plan's word over it,
+    and `toml` the enfilade.toml that it is of.
     """
     found, findings = read_file(file)
     names: list[str] = []
@@ -82,13 +88,19 @@ def plan_of(app: App, name: str, file: Path, settings: Callable[[Mapping[str, An
     plain = settings({})
     layout, wrong = lay_out(name, found, str(file), app.name, names, plain.at)
     findings += wrong
-    services: Mapping[str, Placed] = {}
-    try:
-        config = settings({"service": {one: dict(said) for one, said in layout.service.items()}})
-        services = Placement(app.services, app.builders, config).services
-        findings += _settings(services, config, layout)
-    except StartError as wrong:
-        findings.extend(wrong.findings)
+    primary = [one for one in layout.processes.values() if not one.variant]
+    services, wrong = _placed(app, layout, primary, settings)
+    findings += wrong
+    ways: list[Mapping[str, Placed]] = [services]
+    """The services as each process has them that does otherwise."""
+    for process, said in layout.processes.items():
+        where = layout.origin.get(f"process.{process}", "")
+        if said.from_:
+            findings += _code(said.from_, where)
+        elif said.variant and not findings:
+            placed, wrong = _placed(app, layout, [said], settings)
+            findings += [Finding(where, one.what, one.remedy, one.rule) for one in wrong]
+            ways.append({one: placed[one] for one in said.services if one in placed})
     data = {one: _data(layout, one, plain) for one, placed in services.items() if placed.keeps}
     findings += _shared(layout, data, str(file), plain)
     if findings:
@@ -98,7 +110,10 @@ def plan_of(app: App, name: str, file: Path, settings: Callable[[Mapping[str, An
         layout=layout,
         services={
             one: Known(
-                process=layout.of(one), calls=tuple(sorted(placed.calls)), hears=_heard(placed), keeps=placed.keeps
+                process=layout.of(one),
+                calls=tuple(sorted({name for way in ways if one in way for name in way[one].calls})),
+                hears=_heard(placed),
+                keeps=placed.keeps,
             )
             for one, placed in services.items()
         },
@@ -110,13 +125,48 @@ def plan_of(app: App, name: str, file: Path, settings: Callable[[Mapping[str, An
         port=plain.port,
         drain=plain.drain,
         json=(plain.log or ("console" if plain.development else "json")) == "json",
+        toml="" if toml is None else str(toml),
     )
 
 
-def _settings(services: Mapping[str, Placed], config: Config, layout: Layout) -> list[Finding]:
+def _placed(
+    app: App, layout: Layout, processes: Sequence[Process], settings: Callable[[Mapping[str, Any]], Config]
+) -> tuple[Mapping[str, Placed], list[Finding]]:
+    """The app's services as these processes have them, and what is wrong with them."""
+    said = {one: dict(of) for one, of in layout.service.items()}
+    use: dict[str, str] = {}
+    for process in processes:
+        if process.from_:
+            continue  # its classes are known there
+        use.update(process.use)
+        for one, own in process.service.items():
+            said[one] = {**said.get(one, {}), **own}
+    try:
+        config = settings({"service": said})
+        services = Placement(app.services, app.builders, config, Share(use=use)).services
+        return services, _settings(services, config, layout, said)
+    except StartError as wrong:
+        return {}, list(wrong.findings)
+
+
+def _code(said: str, where: str) -> list[Finding]:
+    """Where code is said to be that is not here: a folder, or what git knows."""
+    if Path(said).is_dir():
+        return []
+    try:
+        command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{said}^{{commit}}"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:  # noqa: S603  (asks git only)
+            return []
+    except OSError:
+        pass
+    what = f"from = {said!r} is no folder, and no commit that git knows here."
+    return [Finding(where, what, "Name a folder, or a commit, branch or tag of this repository.", "plan")]
+
+
+def _settings(services: Mapping[str, Placed], config: Config, layout: Layout, said: Mapping[str, Any]) -> list[Finding]:
     """Settings that no settings class knows, or of another type."""
     findings: list[Finding] = []
-    for name in layout.service:
+    for name in said:
         placed = services.get(name)
         if placed is None or placed.build is None:
             continue
@@ -143,7 +193,9 @@ def _shared(layout: Layout, data: Mapping[str, str], where: str, config: Config)
     for service, url in data.items():
         if url.startswith("sqlite:") and url != "sqlite::memory:":
             of.setdefault(str(Path(url.removeprefix("sqlite:").removeprefix("//")).resolve()), []).append(service)
-        elif url == "sqlite::memory:" and layout.processes[layout.of(service)].replicas > 1:
+        elif url == "sqlite::memory:" and (
+            layout.processes[layout.of(service)].replicas > 1 or layout.variants(service)
+        ):
             what = f"{service} keeps its rows in the memory of one process, and has several."
             findings.append(Finding(where, what, "Say a place for data that they share.", "plan"))
     origin = layout.origin.get("store.data", "data of enfilade.toml")

@@ -13,21 +13,23 @@ from enfilade.contract.operation import Contract
 from enfilade.errors import Finding, StartError
 
 
-def implementation(contract: Contract) -> type:
+def implementation(contract: Contract, named: str = "") -> type:
     """The class that serves a contract. Imports its module, and nothing else of the service.
 
-    Raises StartError where there is none, more than one, or one that does not say what the contract says.
+    `named` is another module than the one beside the contract, or `module:Class`. Raises StartError where there is
+    none, more than one, or one that does not say what the contract says.
     """
-    cls = beside(contract)
+    cls = beside(contract, named)
     if findings := mismatches(contract, cls):
         raise StartError(findings)
     return cls
 
 
-def beside(contract: Contract) -> type:
+def beside(contract: Contract, named: str = "") -> type:
     """The class that inherits a contract, whether it keeps to it or not. Raises StartError where there is not one."""
     name = contract.type.__name__
-    module_name = f"{contract.type.__module__.rpartition('.')[0]}.service".lstrip(".")
+    module_name, _, wanted = named.partition(":")
+    module_name = module_name or f"{contract.type.__module__.rpartition('.')[0]}.service".lstrip(".")
     file = f"{module_name.replace('.', '/')}.py"
     remedy = f"Write a @final class that inherits {name} in {file}."
     try:
@@ -35,6 +37,8 @@ def beside(contract: Contract) -> type:
     except ModuleNotFoundError:
         found = None
     if found is None:
+        if named:
+            raise StartError([Finding(named, f"there is no module {module_name}.", remedy, "no-implementation")])
         remedy += f' Or say in enfilade.toml where it is served: `at = "..."` under [service.{contract.name}].'
         raise StartError([Finding(contract.where, f"{name} has no implementation.", remedy, "no-implementation")])
     module = _import(module_name)
@@ -42,8 +46,10 @@ def beside(contract: Contract) -> type:
         one
         for one in vars(module).values()
         if isinstance(one, type) and one.__module__ == module_name and contract.type in one.__mro__[1:]
+        if wanted in ("", one.__name__)
     ]
     if not classes:
+        remedy = f"Write a @final class {wanted} that inherits {name} in {file}." if wanted else remedy
         raise StartError([Finding(file, f"{name} has no implementation.", remedy, "no-implementation")])
     if len(classes) > 1:
         names = ", ".join(one.__name__ for one in classes)
