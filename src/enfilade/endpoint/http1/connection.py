@@ -122,6 +122,12 @@ class Connection(asyncio.Protocol):
         if stuck is not None and not stuck.done():
             stuck.set_result(None)
 
+    def leave(self) -> None:
+        """The server is about to stop: the answer that is given next is the last, and says so."""
+        self._reader.left = 1
+        if self._current is not None:
+            self._current.keep = False
+
     def shutdown(self) -> None:
         """The server stops: what runs is finished, and nothing more is begun."""
         self._reader.last = True

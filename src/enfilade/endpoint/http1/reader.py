@@ -48,8 +48,9 @@ class Reader:
         """Bytes of a head that is not complete; at most a slice of them is of what came before."""
         self.last = False
         """The last request has come; what comes after it is not looked at."""
+        self.left = most
+        """Requests that are still taken."""
         self._taker = taker
-        self._left = most
         self._parser: Any = HttpRequestParser(self)
         self._url = b""
         self._fields: dict[bytes, bytes] = {}
@@ -143,8 +144,8 @@ class Reader:
         path, query = target(method, url, fields)
         if b"host" not in fields and not old:
             raise Malformed(detail="There is no Host.")
-        self._left -= 1
-        if self._left == 0 or method == "CONNECT":
+        self.left -= 1
+        if self.left == 0 or method == "CONNECT":
             keep = False
         self.last = not keep
         address, scheme = self._taker.client(fields)

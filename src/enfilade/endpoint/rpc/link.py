@@ -59,16 +59,19 @@ class Link:
         self._clock = clock or SystemClock()
         self._random = Random(self._clock.random.random())  # noqa: S311  (spreads load, keeps no secret)
         self._patience = patience
-        self._replicas = [
-            Replica(one, self._clock, connections=connections, waiting=waiting, limit=limit, tls=tls)
-            for one in addresses
-        ]
-        self._only = self._replicas[0] if len(addresses) == 1 else None
+        self._new: Callable[[str], Replica] = lambda address: Replica(
+            address, self._clock, connections=connections, waiting=waiting, limit=limit, tls=tls
+        )
+        self._replicas: list[Replica] = []
+        self._leaving: list[Replica] = []
+        """Those that finish what is under way."""
+        self._only: Replica | None = None
         self._most = self._saved = float(connections)
         """Second tries that are saved up: as many as there are calls under way when a replica is killed."""
         self._down: float | None = None
         """Since when none of them can be reached."""
         self._again = 0
+        self.change(*addresses)
 
     @property
     def sole(self) -> Replica | None:
@@ -84,9 +87,23 @@ class Link:
     ) -> None:
         self.close()
 
+    def change(self, *addresses: str) -> None:
+        """From now on the replicas are these. What is under way at others is finished there."""
+        there = {one.address: one for one in self._replicas}
+        wanted = dict.fromkeys(addresses)
+        if wanted.keys() - there.keys():
+            self._down = None  # what is new has not failed yet
+        self._leaving = [one for one in self._leaving if one.busy]
+        for replica in self._replicas:
+            if replica.address not in wanted:
+                replica.leave()
+                self._leaving.append(replica)
+        self._replicas = [there.get(one) or self._new(one) for one in wanted]
+        self._only = self._replicas[0] if len(self._replicas) == 1 else None
+
     def close(self) -> None:
         """Hang up; what is under way is lost."""
-        for replica in self._replicas:
+        for replica in (*self._replicas, *self._leaving):
             replica.close()
 
     def statistics(self) -> dict[str, object]:
@@ -125,7 +142,8 @@ class Link:
 
     async def _ask(self, replica: Replica | None, work: Callable[[Replica], Awaitable[R]]) -> R:
         if replica is None:
-            raise Unreached(f"{', '.join(one.address for one in self._replicas)} did not answer, and has a rest")
+            names = ", ".join(one.address for one in self._replicas)
+            raise Unreached(f"{names} did not answer, and has a rest" if names else "there is no replica of it")
         tries = not replica.well
         if tries:
             replica.tried(begins=True)

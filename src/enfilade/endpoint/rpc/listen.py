@@ -16,6 +16,8 @@ from enfilade.endpoint.http1 import Connection, Door, Limits
 from enfilade.endpoint.site import Served
 
 _BACKLOG: Final = 1024
+_LAST: Final = 20
+"""Times of 5 ms, at the end, for requests that are on their way: a caller that loses one cannot know if it ran."""
 
 
 @asynccontextmanager
@@ -48,6 +50,11 @@ async def listening(
             with suppress(OSError):
                 if path.stat().st_ino == mine:  # a new version may have taken the name
                     path.unlink()
+        for connection in tuple(door.connections):
+            connection.leave()
+        for _ in range(_LAST):
+            if door.connections:
+                await asyncio.sleep(0.005)
         for connection in tuple(door.connections):
             connection.shutdown()
         if door.tasks:

@@ -54,6 +54,7 @@ class Replica:
         self._limit = limit
         self._tls = tls
         self._open = 0
+        self._leaves = False
         self._idle: list[Connection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         # how it is
@@ -156,8 +157,8 @@ class Replica:
             connection.fail(Lost("nobody waits for the answer"))
 
     def _idle_again(self, connection: Connection) -> None:
-        if not connection.usable:
-            connection.fail(Lost("the peer ends the connection"))
+        if self._leaves or not connection.usable:
+            connection.fail(Lost("the connection ends with its last answer"))
             return
         connection.since = self._clock.monotonic()
         self._idle.append(connection)
@@ -243,7 +244,14 @@ class Replica:
         if self._asked and (least := min(one.until for one in self._asked)) < _NEVER:
             self._set(least)
 
+    def leave(self) -> None:
+        """It is asked no more: connections are closed, each with its last answer."""
+        self._leaves = True
+        for connection in tuple(self._idle):
+            connection.fail(Lost("it is asked no more"))
+
     def close(self) -> None:
+        """Hang up at once."""
         if self._timer is not None:
             self._timer.cancel()
         for connection in (*self._idle, *self._asked):
