@@ -44,6 +44,7 @@ def main() -> None:
     port, once = int(os.environ.get("PORT") or 8080), os.environ.get("ONCE") == "1"
     if plan := os.environ.get("PLAN"):
         with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o711)  # where we are root, the plan's database is somebody else
             run_until_stopped(show_plan(plan, port, once, Path(folder)))
         return
     with outside() as at, tempfile.TemporaryDirectory() as data:
