@@ -24,17 +24,35 @@ class Mesh:
         self._clock = clock
         self._links: dict[str, rpc.Link] = {}
         self._between: Between | None = None
+        self._ends: dict[str, tuple[Contract, dict[str, Handler]]] = {}
+        """By service elsewhere: where its calls go, by operation id."""
 
     def ends(self, contract: Contract, ways: Sequence[Way]) -> Mapping[str, Handler]:
-        """Where the rows of a service go on that is in another process."""
-        ends = rpc.connect(contract, self._link(ways[0].process))
-        return {id: _sent(handler) for id, handler in ends.items()}
+        """Where the rows of a service go on that is in another process, whatever process that will be."""
+        ends: dict[str, Handler] = {}
+        self._ends[contract.name] = contract, ends
+        self._lead(contract.name, ways)
+        return {id: _sent(ends, id) for id in ends}
 
     def between(self) -> Between:
         """What carries events where no broker does."""
-        others = {self._link(process): topics for process, topics in self.share.hears.items()}
-        self._between = Between(others, self._clock)
+        self._between = Between(self._hearers(), self._clock)
         return self._between
+
+    def change(self, share: Share) -> None:
+        """From now on the others are as this share says. What is under way is finished where it is."""
+        before, self.share = self.share, share
+        for name in self._ends:
+            self._lead(name, share.ways[name])
+        if self._between is not None:
+            self._between.change(self._hearers())
+        # What is tried again at a process that is gone is tried where its services are now.
+        heirs = {way.process: share.ways[name][0].process for name, ways in before.ways.items() for way in ways}
+        for process, link in tuple(self._links.items()):
+            addresses = share.at.get(process) or share.at.get(heirs.get(process, ""), ())
+            link.change(*addresses)
+            if not addresses:
+                del self._links[process]
 
     def serve(self, site: Site) -> Served:
         """Calls and events from other processes: for a socket that only they may use."""
@@ -48,6 +66,13 @@ class Mesh:
         for link in self._links.values():
             link.close()
 
+    def _lead(self, service: str, ways: Sequence[Way]) -> None:
+        contract, ends = self._ends[service]
+        ends.update(rpc.connect(contract, self._link(ways[0].process)))
+
+    def _hearers(self) -> Mapping[rpc.Link, frozenset[str]]:
+        return {self._link(process): topics for process, topics in self.share.hears.items()}
+
     def _link(self, process: str) -> rpc.Link:
         """The way to another process; the services of one share it."""
         if process not in self._links:
@@ -55,12 +80,12 @@ class Mesh:
         return self._links[process]
 
 
-def _sent(handler: Handler) -> Handler:
+def _sent(ends: Mapping[str, Handler], id: str) -> Handler:
     """The end of a row that goes on in another process. What did not get there is written down here."""
 
     async def send(call: Call) -> Any:
         try:
-            reply = await handler(call)
+            reply = await ends[id](call)
         except Problem:
             call.sent = True
             raise

@@ -171,6 +171,8 @@ class Running:
             placed.calls = share.calls.get(name, placed.calls)
             if placed.ways:
                 placed.ways = share.ways[name]
+            for other in placed.calls:
+                self._callers[other].add(name)
         self.mesh.change(share)
 
     async def _missing(self) -> list[Finding]:

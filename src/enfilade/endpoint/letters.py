@@ -44,6 +44,10 @@ class Between:
         self.waiting: tuple[str, ...] = ()
         self._here = Local()
         self._clock = clock
+        self.change(others)
+
+    def change(self, others: Mapping[Link, frozenset[str]]) -> None:
+        """From now on the others are these."""
         self._others = [(connect(LETTERS, link)[_TAKE.id], topics) for link, topics in others.items()]
 
     def hear(self, hearer: Hearer, watch: Watch) -> None:
