@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from enfilade.call import Call, Handler
-from enfilade.clock import Clock
+from enfilade.clock import Clock, SystemClock
 from enfilade.contract.operation import Contract
 from enfilade.endpoint import rpc
 from enfilade.endpoint.letters import LETTERS, Between
@@ -76,7 +76,8 @@ class Mesh:
     def _link(self, process: str) -> rpc.Link:
         """The way to another process; the services of one share it."""
         if process not in self._links:
-            self._links[process] = rpc.Link(*self.share.at[process], clock=self._clock)
+            # Sockets take real time, whatever the clock of the app is.
+            self._links[process] = rpc.Link(*self.share.at[process], clock=self._clock, pace=SystemClock())
         return self._links[process]
 
 

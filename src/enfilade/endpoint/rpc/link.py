@@ -40,7 +40,8 @@ class Link:
 
     `connections` calls are under way at an address, `waiting` more wait for that, others are Overloaded at once.
     `patience` is how long, in seconds, calls wait for a peer that cannot be reached, from when it was first found so:
-    long enough for a restart. `limit` is the size of an answer, or of one item of a stream, in bytes.
+    long enough for a restart. `limit` is the size of an answer, or of one item of a stream, in bytes. Deadlines are of
+    `clock`; `pace` is the time that passes between tries, where that is another one.
     """
 
     def __init__(
@@ -53,14 +54,16 @@ class Link:
         limit: int = 16 * 1024 * 1024,
         tls: ssl.SSLContext | None = None,
         clock: Clock | None = None,
+        pace: Clock | None = None,
     ) -> None:
         self.format: Format = format
         self.limit = limit
         self._clock = clock or SystemClock()
+        self._pace = pace or self._clock
         self._random = Random(self._clock.random.random())  # noqa: S311  (spreads load, keeps no secret)
         self._patience = patience
         self._new: Callable[[str], Replica] = lambda address: Replica(
-            address, self._clock, connections=connections, waiting=waiting, limit=limit, tls=tls
+            address, self._clock, self._pace, connections=connections, waiting=waiting, limit=limit, tls=tls
         )
         self._replicas: list[Replica] = []
         self._leaving: list[Replica] = []
@@ -136,7 +139,7 @@ class Link:
                 return made
             replica = self._other(call) if tries == 1 else None
             if replica is None:
-                await self._clock.sleep(pause * (0.5 + self._random.random() / 2))
+                await self._pace.sleep(pause * (0.5 + self._random.random() / 2))
                 pause = min(pause * 2, _LONGEST)
                 replica = self._choose(call)
 
@@ -183,7 +186,7 @@ class Link:
 
     def _waits(self) -> bool:
         """Whether it is still worth waiting for a peer that cannot be reached."""
-        now = self._clock.monotonic()
+        now = self._pace.monotonic()
         if self._down is None:
             self._down = now
         return now - self._down < self._patience

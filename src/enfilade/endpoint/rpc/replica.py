@@ -37,7 +37,15 @@ class Replica:
     """One address: `unix:/path`, `http://host:port` or `https://host:port`."""
 
     def __init__(
-        self, address: str, clock: Clock, *, connections: int, waiting: int, limit: int, tls: ssl.SSLContext | None
+        self,
+        address: str,
+        clock: Clock,
+        pace: Clock,
+        *,
+        connections: int,
+        waiting: int,
+        limit: int,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self.address = address
         self.busy = 0
@@ -49,6 +57,8 @@ class Replica:
         self.refused_until = 0.0
         """When that is looked at again."""
         self._clock = clock
+        self._pace = pace
+        """What a rest is told in."""
         self._most = connections
         self._line = waiting
         self._limit = limit
@@ -75,7 +85,7 @@ class Replica:
 
     def admits(self) -> bool:
         """Whether it may be asked: it is well, or its rest is over and nobody else tries it yet."""
-        return not self._rest or (not self._probing and self._clock.monotonic() >= self._rests_until)
+        return not self._rest or (not self._probing and self._pace.monotonic() >= self._rests_until)
 
     def answered(self) -> None:
         """It did what it should."""
@@ -93,7 +103,7 @@ class Replica:
         self._failures += 1
         if self._rest or at_once or self._failures >= _FAILURES:
             self._rest = min(self._rest * 2, _LONGEST) or _REST
-            self._rests_until = self._clock.monotonic() + self._rest * (0.5 + self._clock.random.random() / 2)
+            self._rests_until = self._pace.monotonic() + self._rest * (0.5 + self._clock.random.random() / 2)
 
     def tried(self, *, begins: bool) -> None:
         """Somebody tries whether it is well again, or has done so."""
