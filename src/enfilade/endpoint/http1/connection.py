@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._address = (address_of(transport, "peername") or ("", 0))[0]
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         listener = transport.get_extra_info("socket")
-        self.local = listener is not None and listener.family == _UNIX
+        self.local = listener is not None and listener.family == _UNIX and self._door.proxies is None
         self._door.connections.add(self)
         self._since = self._loop.time()
         self._wait(self._limits.head, self._tick)

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
-from enfilade.endpoint.http1.proxies import Proxies
+from enfilade.endpoint.http1.proxies import Forwarded
 from enfilade.endpoint.site import Served
 from enfilade.errors import Problem
 
@@ -57,7 +57,8 @@ class Door:
     """Takes what no endpoint knows as its own, for what is mounted; without it the endpoints answer that, too."""
     upgrade: Upgrade | None = None
     """Makes the protocol of connections that become websockets; without it they stay what they are."""
-    proxies: Proxies | None = None
+    proxies: Forwarded | None = None
+    """Whom to believe about clients. By a Unix socket nobody calls for himself where somebody is."""
     connections: set[Any] = field(default_factory=set[Any])
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """What still runs when the server stops."""

@@ -77,7 +77,7 @@ class Bridge:
             "query_string": exchange.query,
             "root_path": "",
             "headers": [*exchange.fields.items()],
-            "client": peer if peer is None or peer[0] == exchange.address else (exchange.address, 0),
+            "client": peer if exchange.address in ("", peer and peer[0]) else (exchange.address, 0),
             "server": address_of(self._transport, "sockname"),
             "state": {},
         }
