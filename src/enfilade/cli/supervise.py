@@ -16,40 +16,50 @@ from enfilade.cli.refused import Refused, start_errors
 
 if TYPE_CHECKING:
     from enfilade.plan import Output, Plan, Program
+    from enfilade.plan.nursery import Nursery
 
 _SELF: Final = (sys.executable, "-m", "enfilade.cli")
+_IMPORTED: Final = ("enfilade.cli.process", "enfilade.cli.serve", "enfilade.cli.plan", "enfilade.plan", "enfilade.app")
+"""What each process of ours needs."""
 
 
 def run_plan(said: str | None, name: str, host: str | None, port: int | None) -> None:
     """Start, watch and stop the processes of a plan."""
     from enfilade.cli.serve import listening, url_of
     from enfilade.plan import Output, share, sockets
+    from enfilade.plan.nursery import Nursery
     from enfilade.plan.servers import servers_of
 
-    plan = _plan(said, name)
-    output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
-    with start_errors():
-        run = sockets.run_folder(plan.folder)
-        with sockets.alone(run), listening(host or plan.host, plan.port if port is None else port) as listener:
-            servers = servers_of(plan)
-            share.write(share.Told(plan=plan, over=servers.over(plan.said)), run)
-            stages = [servers.programs, *_stages(plan, said, listener)]
-            asyncio.run(_supervise(plan, output, stages, url_of(listener)))
+    with contextlib.closing(Nursery(*_IMPORTED)) as nursery:
+        plan = _plan(said, name, nursery)
+        output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
+        with start_errors():
+            run = sockets.run_folder(plan.folder)
+            with sockets.alone(run), listening(host or plan.host, plan.port if port is None else port) as listener:
+                servers = servers_of(plan)
+                share.write(share.Told(plan=plan, over=servers.over(plan.said)), run)
+                stages = [servers.programs, *_stages(plan, said, listener)]
+                asyncio.run(_supervise(plan, output, stages, url_of(listener), nursery))
 
 
-def _plan(said: str | None, name: str) -> Plan:
+def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
     """Asked for in another process, so that this one stays small and has nothing of the app."""
     import msgspec
 
     from enfilade.plan import Plan
+    from enfilade.plan.nursery import forks
 
     # The app's modules may write what they like: the plan is the last line.
     command = [*_SELF, "plan", "show", name, "--json", *(["--app", said] if said else [])]
-    asked = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  (ourselves)
-    if asked.returncode:
-        sys.exit(asked.returncode)
+    if forks(command, {}):
+        code, wrote = asyncio.run(nursery.ask(command))
+    else:
+        asked = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  (ourselves)
+        code, wrote = asked.returncode, asked.stdout
+    if code:
+        sys.exit(code)
     try:
-        return msgspec.json.decode(asked.stdout.splitlines()[-1], type=Plan)
+        return msgspec.json.decode(wrote.splitlines()[-1], type=Plan)
     except (msgspec.MsgspecError, IndexError) as wrong:
         raise Refused(f"the plan {name} cannot be read: {wrong}", "Look at: enfilade plan show") from wrong
 
@@ -95,11 +105,13 @@ def _found(command: tuple[str, ...]) -> tuple[str, ...]:
     return (sys.executable, *command[1:]) if command[0] == "python" else command
 
 
-async def _supervise(plan: Plan, output: Output, stages: Sequence[Sequence[Program]], url: str) -> None:
+async def _supervise(
+    plan: Plan, output: Output, stages: Sequence[Sequence[Program]], url: str, nursery: Nursery
+) -> None:
     from enfilade.cli.serve import signals
     from enfilade.plan import Patience, Stopped, Supervisor
 
-    supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4))
+    supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with supervisor.running(stages, stop):
             click.echo(f"Ready: {url}")

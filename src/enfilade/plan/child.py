@@ -15,6 +15,7 @@ from typing import Final
 
 from enfilade.clock import Clock
 from enfilade.plan.line import LEAVE, PLAN, Far
+from enfilade.plan.nursery import Forked, Nursery, forks
 from enfilade.plan.output import Lines, Output
 from enfilade.plan.sockets import accepts
 
@@ -69,7 +70,9 @@ class Program:
 class Child:
     """A program that runs until `stop`. Use it within one task, in the main thread: see `leash.py`."""
 
-    def __init__(self, program: Program, output: Output, clock: Clock, patience: Patience) -> None:
+    def __init__(
+        self, program: Program, output: Output, clock: Clock, patience: Patience, nursery: Nursery | None = None
+    ) -> None:
         self.program = program
         self.name = program.name
         self.pid = 0
@@ -78,7 +81,8 @@ class Child:
         self._output = output
         self._clock = clock
         self._patience = patience
-        self._process: asyncio.subprocess.Process | None = None
+        self._nursery = nursery
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._line: Far | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -195,29 +199,10 @@ class Child:
 
     async def _spawn(self) -> None:
         program = self.program
-        leash = [
-            sys.executable,
-            "-I",
-            "-S",
-            _LEASH,
-            f"{self._patience.stop - 1:g}",
-            str(int(program.how)),
-            program.user,
-        ]
         ours, theirs = socket.socketpair()
         read, write = os.pipe()  # of our own: the end of the process is its own end, whoever else has the pipe open
-        port = program.port
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *([] if program.ours else leash),
-                *program.command,
-                stdin=theirs.fileno(),
-                stdout=write,
-                stderr=write,
-                env={**os.environ, **program.environment},
-                start_new_session=True,  # Ctrl-C is for the supervisor; and what it starts is ended with it
-                pass_fds=() if port is None else (port.fileno(),),
-            )
+            self._process = await self._run(theirs.fileno(), write)
         except BaseException:
             ours.close()
             os.close(read)
@@ -229,6 +214,27 @@ class Child:
         self.pid = self._process.pid
         _limit(self.pid, program.memory)
         self._reading = asyncio.create_task(self._read(read), name=f"read {self.name}")
+
+    async def _run(self, line: int, write: int) -> asyncio.subprocess.Process | Forked:
+        """In a session of its own: Ctrl-C is for the supervisor; and what it starts is ended with it."""
+        program = self.program
+        ports = () if program.port is None else (program.port.fileno(),)
+        if self._nursery is not None and program.ours and forks(program.command, program.environment):
+            fds = {0: line, 1: write, 2: write, **{port: port for port in ports}}
+            return await self._nursery.fork(program.command, program.environment, fds)
+        leash = (
+            sys.executable, "-I", "-S", _LEASH, f"{self._patience.stop - 1:g}", str(int(program.how)), program.user,
+        )  # fmt: skip
+        return await asyncio.create_subprocess_exec(
+            *(() if program.ours else leash),
+            *program.command,
+            stdin=line,
+            stdout=write,
+            stderr=write,
+            env={**os.environ, **program.environment},
+            start_new_session=True,
+            pass_fds=ports,
+        )
 
     async def _ready(self) -> None:
         """Until it is ready."""

@@ -23,7 +23,12 @@ _PDEATHSIG = 1
 def die_with_parent(how: int) -> None:
     """Ask for a signal when the parent is gone, where the system can do that."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PDEATHSIG, how, 0, 0, 0)
+        prctl(_PDEATHSIG, how)
+
+
+def prctl(option: int, value: int) -> None:
+    """Of Linux: something that the system does for this process."""
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def main(grace: str, how: str, user: str, *command: str) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 from enfilade.clock import Clock, SystemClock
 from enfilade.errors import Finding, StartError
 from enfilade.plan.child import Child, Patience, Program
+from enfilade.plan.nursery import Nursery
 from enfilade.plan.output import Output
 
 _AT_ONCE: Final = 4
@@ -27,11 +28,19 @@ class Supervisor:
         await stop.wait()
     """
 
-    def __init__(self, output: Output, *, clock: Clock | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        output: Output,
+        *,
+        clock: Clock | None = None,
+        patience: Patience | None = None,
+        nursery: Nursery | None = None,
+    ) -> None:
         self._stages: list[list[Child]] = []
         self._output = output
         self._clock = clock or SystemClock()
         self._patience = patience or Patience()
+        self._nursery = nursery
 
     @asynccontextmanager
     async def running(
@@ -82,7 +91,7 @@ class Supervisor:
             child.kill()
 
     def _child(self, program: Program) -> Child:
-        return Child(program, self._output, self._clock, self._patience)
+        return Child(program, self._output, self._clock, self._patience, self._nursery)
 
     async def _gone(self, child: Child, ending: Coroutine[None, None, None]) -> None:
         await ending
