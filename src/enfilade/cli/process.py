@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from enfilade.cli.refused import start_errors
@@ -12,6 +14,8 @@ from enfilade.cli.target import configuration, load_beside
 if TYPE_CHECKING:
     from enfilade.app import App
     from enfilade.config import Config
+    from enfilade.plan.line import Line
+    from enfilade.running import Running
 
 
 def run_process(said: str | None, process: str) -> None:
@@ -28,16 +32,18 @@ def run_process(said: str | None, process: str) -> None:
         app.share = share.share_of(told, process, plain.folder)
         config = app.config = configuration(beside, share.over_of(told, name), share.code() and told.plan.toml)
         address = sockets.address_of(config.folder, name, int(replica or 1))
-        line.hold(config.drain * 2 + 2)
+        held = line.hold(config.drain * 2 + 2)
+        held.say(line.TOOK, told.revision)
         log.configure(json=told.plan.json)
-        run_until_stopped(_serve(app, config, address, sockets.inherited()))
+        run_until_stopped(_serve(app, config, address, sockets.inherited(), held))
 
 
-async def _serve(app: App, config: Config, address: str, listener: socket.socket | None) -> None:
+async def _serve(app: App, config: Config, address: str, listener: socket.socket | None, line: Line) -> None:
     from enfilade.cli.serve import accepting, collect_less, signals
     from enfilade.endpoint.rpc import listening
-    from enfilade.plan import line
+    from enfilade.plan.line import READY
 
+    leave: Callable[[], Awaitable[None]] | None = None
     with signals() as stop:
         async with contextlib.AsyncExitStack() as stack:
             running = await stack.enter_async_context(app.running())
@@ -45,6 +51,28 @@ async def _serve(app: App, config: Config, address: str, listener: socket.socket
             if listener is None:
                 collect_less()
             else:
-                await stack.enter_async_context(accepting(app, running, listener, config.drain))
-            line.ready()
+                leave = await stack.enter_async_context(accepting(app, running, listener, config.drain))
+            following = asyncio.create_task(_follow(line, running, config.folder, stop, leave), name="line")
+            stack.callback(following.cancel)
+            line.say(READY)
             await stop.wait()
+
+
+async def _follow(
+    line: Line, running: Running, folder: str, stop: asyncio.Event, leave: Callable[[], Awaitable[None]] | None
+) -> None:
+    """Do what the supervisor says."""
+    from enfilade.plan import share
+    from enfilade.plan.line import LEAVE, PLAN, TOOK
+
+    mine = running.app.share
+    async for word in line.words():
+        if word == PLAN:
+            told = share.read(folder)
+            if mine.process in told.plan.layout.processes:  # or else it is about to leave
+                running.rearrange(share.share_of(told, mine.replica, folder))
+            line.say(TOOK, told.revision)
+        elif word == LEAVE:
+            if leave is not None:
+                await leave()
+            stop.set()

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _BACKLOG: Final = 2048
 """Connections that wait to be taken: as many as a burst may bring within a pause of the event loop."""
+_LOOK: Final = 0.05
+"""Seconds between two looks whether all clients have left."""
 
 
 @asynccontextmanager
@@ -47,8 +49,14 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
 
 
 @asynccontextmanager
-async def accepting(app: App, running: Running, listener: socket.socket, drain: float) -> AsyncGenerator[None]:
-    """Answer what comes to a listener, for an app that runs; at the end, finish what has come."""
+async def accepting(
+    app: App, running: Running, listener: socket.socket, drain: float
+) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """Answer what comes to a listener, for an app that runs; at the end, finish what has come.
+
+    Gives a way to leave a listener that other processes have, too: nothing more is accepted, and each connection is
+    answered once more, and told so, within `drain` seconds. So no client loses a request to a connection that closes.
+    """
     settings = _settings(app, running, drain)
     settings.load()
     server = uvicorn.Server(settings)
@@ -57,8 +65,21 @@ async def accepting(app: App, running: Running, listener: socket.socket, drain: 
     collect_less()
     await server.startup(sockets=[listener])
     ticking = asyncio.create_task(server.main_loop())
+
+    async def leave() -> None:
+        for one in server.servers:
+            one.close()
+        connections = cast("set[Any]", server.server_state.connections)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                while connections:
+                    for one in tuple(connections):
+                        if isinstance(one, Connection):  # and no websocket, which has no end of its own
+                            one.leave()
+                    await asyncio.sleep(_LOOK)
+
     try:
-        yield
+        yield leave
     finally:
         server.should_exit = True
         await ticking

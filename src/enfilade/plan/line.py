@@ -68,11 +68,6 @@ def hold(grace: float) -> Line:
     return line
 
 
-def ready() -> None:
-    """Tell the supervisor, if there is one."""
-    Line().say(READY)
-
-
 class Far:
     """The end of the supervisor."""
 
