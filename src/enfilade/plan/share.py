@@ -25,6 +25,8 @@ class Told(Message):
     plan: Plan
     over: Mapping[str, Any]
     """What the plan says over enfilade.toml, with the addresses of what it runs itself."""
+    revision: int = 0
+    """How often the plan in force has changed; see `force`."""
 
 
 def write(told: Told, run: Path) -> None:
