@@ -21,7 +21,7 @@ from enfilade.clock import Clock, make_id
 from enfilade.contract.money import Money
 from enfilade.contract.operation import Operation
 from enfilade.contract.principal import Principal as Principal
-from enfilade.errors import Misuse, Unauthenticated
+from enfilade.errors import InRehearsal, Misuse, Unauthenticated
 
 
 class Call(msgspec.Struct, eq=False):
@@ -81,6 +81,9 @@ class Call(msgspec.Struct, eq=False):
     """It went on to another process of the app, which writes down what became of it."""
     reply_fields: dict[str, str] | None = None
     """Fields that stations add to the answer, by their HTTP names (`RateLimit`, `Idempotency-Replayed`)."""
+    rehearsal: bool = False
+    """It is only tried: what its units of work change is undone, its events are not said, nothing is sent out that
+    would change something elsewhere, and nothing is kept of it. So are the calls that it makes."""
 
     def __repr__(self) -> str:
         return f"<call of {self.operation.id}>"  # never what it came with
@@ -108,10 +111,13 @@ class Call(msgspec.Struct, eq=False):
         if self.key and operation.kind == "command":
             self.keyed += 1
             key = f"{self.key}:{self.operation.name}.{self.keyed}"
-        return Call(
+        made = Call(
             operation, arguments, self.clock, self.deadline, self.caller, self.tenant, self.operation.service,
             self.trace_id, self.span_id, self.trace_state, self.watched, self.tab, key,
         )  # fmt: skip
+        if self.rehearsal:
+            made.rehearsal = True
+        return made
 
     def spend(self, amount: int | Money, unit: str = "") -> None:
         """Say what the call really took of a budget: `current().spend(1234, "tokens")`, `current().spend(price)`.
@@ -146,6 +152,13 @@ def current() -> Call:
 
 current_or_none = _current.get
 """The call that is being served, or None outside of one."""
+
+
+def refuse_in_rehearsal(what: str) -> None:
+    """Raises InRehearsal where the call is only tried: `refuse_in_rehearsal("POST psp.example")`."""
+    call = _current.get()
+    if call is not None and call.rehearsal:
+        raise InRehearsal(detail=f"{call.operation.id} is only rehearsed: {what} could not be undone.")
 
 
 def new_id(prefix: str) -> str:

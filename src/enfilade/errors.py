@@ -9,6 +9,7 @@
     . NotAcceptable 406
     . TooSlow 408
     . Conflict 409          the state does not allow it now; Taken, Stale and CheckFailed of the store are conflicts
+    . InRehearsal 409       it is only rehearsed, and this could not be undone
     . PreconditionFailed 412
     . TooLarge 413
     . UnsupportedMedia 415
@@ -195,6 +196,10 @@ class CheckFailed(Conflict, status=409):
     """The change would break a rule of what is stored."""
 
 
+class InRehearsal(Problem, status=409):
+    """This is only rehearsed, and what it was going to do cannot be undone."""
+
+
 class PreconditionFailed(Problem, status=412):
     """The resource is not in the state that the request expects."""
 
@@ -243,7 +248,7 @@ class TooManyRequests(Problem, status=429):
 
 for _own in (
     Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict, Taken, Stale,
-    CheckFailed,
+    CheckFailed, InRehearsal,
     PreconditionFailed, TooLarge, UnsupportedMedia, RangeNotSatisfiable, Invalid, KeyReused, PreconditionRequired,
     TooManyRequests,
 ):  # fmt: skip

@@ -7,7 +7,7 @@ import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, final
 
 import httpcore2
 import httpx2
@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from enfilade import Message
+from enfilade import Message, anyone, command, contract, current
 from enfilade.clock import SystemClock
-from enfilade.errors import Unavailable
+from enfilade.errors import InRehearsal, Unavailable
 from enfilade.outbound import Answered, Blocked, Http, Pinned, Reach
+from enfilade.testing import Bench
 from enfilade.trace.recorder import Recorder
 
 
@@ -241,3 +242,27 @@ async def test_the_certificate_is_the_hosts_though_an_address_is_connected_to(
         with pytest.raises(Unavailable, match="certificate"):
             await http.read("https://other.example/today")
         await http.aclose()
+
+
+async def test_a_rehearsal_sends_nothing_that_would_change_something(upstream: Upstream, client: Any) -> None:
+    http = client(Reach([f"127.0.0.1:{upstream.port}"]))
+
+    @contract(needs=anyone)
+    class Rating(Protocol):
+        @command()
+        async def rate(self, method: str) -> None: ...
+
+    @final
+    class RatingService(Rating):
+        async def rate(self, method: str) -> None:
+            current().rehearsal = True
+            await http.request(method, upstream.url)
+
+    async with Bench(RatingService) as bench:
+        for method in ("GET", "OPTIONS", "options"):
+            await bench.nobody.of(Rating).rate(method)
+        for method in ("POST", "PUT", "PATCH", "DELETE", "post", "BREW"):
+            with pytest.raises(InRehearsal, match=r"rating\.rate is only rehearsed: \w+ 127\.0\.0\.1 could not be"):
+                await bench.nobody.of(Rating).rate(method)
+
+    assert [head.partition(" ")[0] for head in upstream.heads] == ["GET", "OPTIONS", "OPTIONS"]

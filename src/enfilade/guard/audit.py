@@ -57,7 +57,7 @@ def audit(trail: Trail | None = None) -> Station:
 
     Parameters are those of the path and those marked `Key`; never one that is `Sensitive`. A refusal is 401 or 403. Of
     queries those of all tenants are written; between services only those that a station refuses: what the service
-    itself refuses is written for the call from outside that it ends.
+    itself refuses is written for the call from outside that it ends. Of rehearsals none is written.
     """
 
     def station(operation: Operation, handler: Handler) -> Handler:
@@ -93,7 +93,7 @@ def _writer(operation: Operation, trail: Trail | None) -> Callable[..., None]:
 
     def write(call: Call, error: BaseException | None, reply: Any = None) -> None:
         listened = log.isEnabledFor(logging.INFO)
-        if call.sent or (trail is None and not listened):
+        if call.sent or call.rehearsal or (trail is None and not listened):
             return
         text = hide(_encode(line(call, error, reply)).decode())
         if trail is not None:

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import httpx2
 import msgspec
 
-from enfilade.call import current_or_none
+from enfilade.call import current_or_none, refuse_in_rehearsal
 from enfilade.contract.codec import codec
 from enfilade.contract.message import Message
 from enfilade.errors import DeadlineExceeded, Invalid, Malformed, Unavailable
@@ -32,6 +32,8 @@ BIGGEST: Final = 10 * 1024 * 1024
 """Bytes of an answer, unpacked."""
 PATIENCE: Final = 10.0
 """Seconds for all of a request: looking up, connecting, sending, and the last byte of the answer."""
+READS: Final = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
 
 
 class Answered(Exception):
@@ -110,11 +112,14 @@ class Http:
         content: bytes | AsyncGenerator[bytes, None] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
-        """One request and its answer, whatever the status below 500."""
+        """One request and its answer, whatever the status below 500. Raises InRehearsal for a method that changes
+        something, where the call is only tried."""
         where = self._where(url)
         asked = f"{method} {where.host}"
         refuse_in_unit(asked)
         call = current_or_none()
+        if method.upper() not in READS:
+            refuse_in_rehearsal(asked)
         patience = PATIENCE if call is None else min(PATIENCE, call.remaining)
         if patience <= 0:
             raise DeadlineExceeded(f"no time is left for {asked}")

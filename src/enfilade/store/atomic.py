@@ -43,7 +43,8 @@ def atomic(method: F) -> F:
     An atomic method that calls another one makes one unit with it. In a query it is one read snapshot.
 
     A call, an event or a timer commits once. Under an idempotency key the result is recorded in the same commit, and a
-    repeated command is answered with it; under a delivery the event is marked as heard in it.
+    repeated command is answered with it; under a delivery the event is marked as heard in it. In rehearsal all is
+    undone where it would be stored.
     """
     if not inspect.iscoroutinefunction(method):
         raise TypeError(f"{method.__qualname__}: @atomic is for `async def` methods that return; a stream calls some")
@@ -118,8 +119,20 @@ class _Work:
             record = replaced(record, state="committed", method=self.name, result=packed)
         if delivery is not None:
             unit.later(Inbox(home).heard(delivery))
+        await self._end(call, unit)
+        if unit.wrote:
+            call.commits += 1
+            call.record, call.delivery = record, None
+        if unit.said and not call.rehearsal:
+            home.tell()
+
+    async def _end(self, call: Call, unit: Unit) -> None:
+        """Store what it did, or undo it where it is only tried."""
         try:
-            await unit.session.commit()
+            if not call.rehearsal:
+                return await unit.session.commit()
+            if unit.wrote:
+                await unit.session.run(())  # what was left for the commit may fail as well
         except Rerun as error:
             unit.ended = error
             raise
@@ -129,11 +142,7 @@ class _Work:
             ) from None
         except Broken as error:
             raise told(error, self.name) from error
-        if unit.wrote:
-            call.commits += 1
-            call.record, call.delivery = record, None
-        if unit.said:
-            home.tell()
+        return await unit.session.rollback()
 
     def recall(self, record: Record) -> Any:
         """The result of the run before."""

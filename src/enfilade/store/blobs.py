@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
+from enfilade.call import refuse_in_rehearsal
 from enfilade.contract.blob import Blob
 from enfilade.errors import NotFound
 from enfilade.store.scope import tenant
@@ -31,7 +32,7 @@ class Blobs(Protocol):
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
     ) -> Blob:
-        """Store bytes as they come."""
+        """Store bytes as they come. Raises InRehearsal where the call is only tried, as `drop` does."""
         ...
 
     def open(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
@@ -52,7 +53,7 @@ class FolderBlobs:
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
     ) -> Blob:
-        refuse_in_unit("a blob")
+        _refuse()
         id, size, digest = secrets.token_hex(16), 0, hashlib.sha256()
         path = self._of(_mine()) / id[:2] / id
         new = path.with_suffix(".new")
@@ -89,7 +90,7 @@ class FolderBlobs:
             file.close()  # at once: nothing is to be written, and whoever hung up would cancel a wait for it
 
     async def drop(self, blob: Blob) -> None:
-        refuse_in_unit("a blob")
+        _refuse()
         await asyncio.to_thread(self._found(blob, _mine()).unlink, missing_ok=True)
 
     def _of(self, whose: str) -> Path:
@@ -104,6 +105,12 @@ class FolderBlobs:
         if whose is None:
             return next(self._folder.glob(f"of-*/{place}"), self._folder / place)
         return self._of(whose) / place
+
+
+def _refuse() -> None:
+    """A file is not undone: none is made or taken away within a unit of work, nor in rehearsal."""
+    refuse_in_unit("a blob")
+    refuse_in_rehearsal("a blob")
 
 
 def _mine() -> str:
@@ -127,7 +134,7 @@ class MemoryBlobs:
     async def put(
         self, chunks: AsyncIterable[bytes], media_type: str = "application/octet-stream", name: str = ""
     ) -> Blob:
-        refuse_in_unit("a blob")
+        _refuse()
         content = b"".join([chunk async for chunk in chunks])
         id = secrets.token_hex(16)
         self._bytes[_mine(), id] = content
@@ -144,5 +151,5 @@ class MemoryBlobs:
         yield found[0][start:end]
 
     async def drop(self, blob: Blob) -> None:
-        refuse_in_unit("a blob")
+        _refuse()
         self._bytes.pop((_mine(), blob.id), None)

@@ -2,7 +2,7 @@
 
 `traceparent` and `tracestate` are W3C's, `connect-timeout-ms` is Connect's, `idempotency-key` the IETF draft's;
 `enfilade-caller` is the person as JSON, `enfilade-peer` and `enfilade-tenant` (where that is not the person's own) are
-percent-encoded text.
+percent-encoded text, `enfilade-rehearsal` says that the call is only tried.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def write_context(call: Call) -> bytes:
         lines.append(b"enfilade-tenant: %b\r\n" % _text(call.tenant))
     if call.key:
         lines.append(b"idempotency-key: %b\r\n" % _text(call.key))
+    if call.rehearsal:
+        lines.append(b"enfilade-rehearsal: 1\r\n")
     return b"".join(lines)
 
 
@@ -75,6 +77,8 @@ def read_context(fields: dict[bytes, bytes], call: Call, site: Site) -> None:
         call.tenant = _plain(said)
     if (said := get(b"idempotency-key")) is not None and call.operation.kind == "command":
         call.key = _plain(said.strip(b'"'))
+    if get(b"enfilade-rehearsal") is not None:
+        call.rehearsal = True
 
 
 def _caller(caller: Principal) -> bytes:
