@@ -20,12 +20,11 @@ from enfilade.endpoint.asgi import known
 from enfilade.endpoint.handle import handle
 from enfilade.endpoint.local import connect
 from enfilade.endpoint.site import Served, Site
-from enfilade.errors import Finding, Misuse, StartError
+from enfilade.errors import Finding, Misuse
 from enfilade.identity import Resolver, Verifier
 from enfilade.identity.apikeys import ApiKeys
 from enfilade.identity.apikeys.resolver import KnownKeys
-from enfilade.identity.provider import Provider, ProviderSettings
-from enfilade.identity.provider.own import Own
+from enfilade.identity.provider import Provider
 from enfilade.mesh import Mesh
 from enfilade.placement import Placed, Placement, Share, refuse
 from enfilade.secrets import Source
@@ -33,7 +32,7 @@ from enfilade.service.host import hosted
 from enfilade.service.inject import Injector, secrets_of
 from enfilade.service.mount import Mount, Scope
 from enfilade.store import Store
-from enfilade.supplies import Supplies
+from enfilade.supplies import Supplies, provider_of
 from enfilade.topic import Topic, Transport
 from enfilade.topic.consumer import Consumer, consumers_of
 from enfilade.topic.messaging import Messaging
@@ -101,7 +100,7 @@ class Running:
         self._exit = AsyncExitStack()
         self.mesh = Mesh(app.share, app.clock)
         self._exit.callback(self.mesh.close)
-        self._own = self._provider()
+        self._own = provider_of(self.placement, config, lambda: self.get(Provider))
         self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own, app.share.replica)
         self.recorder = self.supplies.recorder
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self._transport())
@@ -199,18 +198,6 @@ class Running:
             self._resources += injector.resources
             findings += injector.findings
         refuse(findings)
-
-    def _provider(self) -> Own | None:
-        """The provider, where this app serves one."""
-        for name, placed in self.placement.services.items():
-            if placed.contract.type is Provider and not placed.at:
-                settings = self.config.settings(name, ProviderSettings)
-                try:
-                    return Own(settings.at(self.config.address), lambda: self.get(Provider))
-                except ValueError as wrong:
-                    remedy = 'Say what the app is reached by: url = "https://shop.example".'
-                    raise StartError([Finding(f"[service.{name}]", f"{wrong}.", remedy, "settings")]) from wrong
-        return None
 
     def _handle(self, kind: type) -> Any | None:
         contract = self.placement.contract(kind)

@@ -13,10 +13,12 @@ from enfilade.clock import Clock
 from enfilade.config import Config
 from enfilade.errors import Finding, StartError
 from enfilade.guard import Trail
-from enfilade.identity import DevelopmentIssuer, Fetch, Passwords, Sessions, Tokens, Verifier
+from enfilade.identity import DevelopmentIssuer, Fetch, Issuer, Passwords, Sessions, Tokens, Verifier
+from enfilade.identity.provider import Provider, ProviderSettings
 from enfilade.identity.provider.own import Own
 from enfilade.identity.provider.seal import Host
 from enfilade.outbound import Http, Reach
+from enfilade.placement import Placement
 from enfilade.secrets import Secrets, Source, Unreadable, kept
 from enfilade.secrets.seal import DATA_KEY, DataKeys, made_key
 from enfilade.secrets.source import sources_of
@@ -70,16 +72,12 @@ class Supplies:
         self.passwords = Passwords(clock)
         self.sessions: Sessions | None = None
         """Made when a service asks for it: without one nobody is known by a cookie."""
-        self.tokens: Tokens | None = None
-        issuers = list(config.issuers)
-        if config.development:
-            issuer = DevelopmentIssuer(self._folder, config.audience or name)
-            issuers.append(issuer.issuer)
-            self.tokens = Tokens(issuer, clock)
+        developer = developer_of(config, name)
+        self.tokens = None if developer is None else Tokens(developer, clock)
+        issuers = believed(config, name, developer, own)
         asked = {address for one in config.issuers for address in (one.url, one.jwks_url) if address[:4] == "http"}
         fetch: Fetch = self.remote(*asked).read
-        if own is not None and all(one.url != own.settings.issuer for one in issuers):
-            issuers.append(own.issuer(config.audience or name))
+        if own is not None and all(one.url != own.settings.issuer for one in config.issuers):
             fetch = own.fetch(fetch)
         self.verifier = Verifier(issuers, clock, fetch=fetch)
         self.issuers = tuple(one.url for one in issuers if one.url[:4] == "http")
@@ -213,6 +211,32 @@ class Supplies:
     def _closed(self, thing: Any) -> Any:
         self._closing.push_async_callback(thing.aclose)
         return thing
+
+
+def developer_of(config: Config, name: str) -> DevelopmentIssuer | None:
+    """Who signs tokens on a developer's machine."""
+    return DevelopmentIssuer(Path(config.folder), config.audience or name) if config.development else None
+
+
+def believed(config: Config, name: str, developer: DevelopmentIssuer | None, own: Own | None) -> tuple[Issuer, ...]:
+    """Whose tokens are taken: what the configuration says, the developer's, and those of the app's own provider."""
+    issuers = [*config.issuers, *([] if developer is None else [developer.issuer])]
+    if own is not None and all(one.url != own.settings.issuer for one in issuers):
+        issuers.append(own.issuer(config.audience or name))
+    return tuple(issuers)
+
+
+def provider_of(placement: Placement, config: Config, ask: Callable[[], Provider]) -> Own | None:
+    """The app's own provider, where it has one. Raises StartError."""
+    for name, placed in placement.services.items():
+        if placed.contract.type is Provider and not placed.at:
+            settings = config.settings(name, ProviderSettings)
+            try:
+                return Own(settings.at(config.address), ask)
+            except ValueError as wrong:
+                remedy = 'Say what the app is reached by: url = "https://shop.example".'
+                raise StartError([Finding(f"[service.{name}]", f"{wrong}.", remedy, "settings")]) from wrong
+    return None
 
 
 def host_of(config: Config, name: str, secrets: Secrets | None = None) -> Host:

@@ -26,7 +26,7 @@ class Own:
         return Issuer(
             url=self.settings.issuer,
             audience=audience,
-            jwks_url=self._address,
+            jwks_url=self.keys,
             algorithms=("RS256", "PS256", "ES256", "Ed25519"),  # a key of before may be of another algorithm
             skew=0.0,
         )
@@ -35,12 +35,13 @@ class Own:
         """Answers for our own address by a call, and leaves the others to `others`."""
 
         async def fetch(url: str) -> bytes:
-            if url != self._address:
+            if url != self.keys:
                 return await others(url)
             return codec(KeySet).encode(await self.provider().keys())
 
         return fetch
 
     @property
-    def _address(self) -> str:
+    def keys(self) -> str:
+        """Where it publishes its keys."""
         return f"{self.settings.issuer}/jwks.json"
