@@ -2,10 +2,13 @@
 
 arrangement   what plan.toml may say
 layout        an arrangement with nothing left open
+edge          what may be said of the edge, and of what is not ours behind it
 vary          variants: processes that serve what another one serves, too
 survey        a plan in force: the layout, and what the app's services are to one another
 shown         plans for people: what holds and what said so, and how two differ
 share         what each process is told of the others
+beyond        routes to what is not ours
+border        the edge of an app, made of its contracts and of where its processes are
 servers       databases and brokers that a plan runs itself, from a wheel or a path
 sockets       where the processes meet
 supervisor    starts, watches and stops the children, by stages

@@ -32,6 +32,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 import msgspec
 
 from enfilade.errors import Finding, StartError
+from enfilade.plan.edge import Beyond, Edge
 from enfilade.settings import Settings
 
 S = TypeVar("S", bound=Settings)
@@ -101,6 +102,8 @@ class Arrangement(Settings):
     service: Mapping[str, Mapping[str, Any]] = {}
     """By service: its settings, and `at` where it is served by somebody else."""
     store: Stores = Stores()
+    edge: Edge = Edge()
+    """What stands at the public address, before the processes."""
 
 
 def read_file(path: Path) -> tuple[Mapping[str, Arrangement], list[Finding]]:
@@ -129,17 +132,33 @@ def _arrangement(path: Path, name: str, table: dict[str, Any], findings: list[Fi
     for one, inner in (cast("dict[str, Any]", said) if isinstance(said, dict) else {"": said}).items():
         processes[one] = _piece(inner, Process, f"{path} [{name}.process.{one}]", findings)
     stores = _piece(table.pop("store", {}), Stores, f"{path} [{name}.store]", findings)
+    edge = _edge(table.pop("edge", {}), f"{path} [{name}.edge", findings)
     rest = _piece(table, Arrangement, f"{path} [{name}]", findings)
-    return Arrangement(extends=rest.extends, process=processes, service=rest.service, store=stores)
+    return Arrangement(extends=rest.extends, process=processes, service=rest.service, store=stores, edge=edge)
+
+
+def _edge(said: Any, where: str, findings: list[Finding]) -> Edge:
+    beyond: dict[str, Beyond] = {}
+    routes: Any = cast("dict[str, Any]", said).pop("route", {}) if isinstance(said, dict) else {}
+    for name, inner in (cast("dict[str, Any]", routes) if isinstance(routes, dict) else {"": routes}).items():
+        try:
+            beyond[name] = msgspec.convert(inner, Beyond)
+        except msgspec.ValidationError as wrong:
+            findings.append(_wrong(f"{where}.route.{name}]", wrong, Beyond))
+    return msgspec.structs.replace(cast("Any", _piece(said, Edge, f"{where}]", findings)), route=beyond)
 
 
 def _piece(said: Any, kind: type[S], where: str, findings: list[Finding]) -> S:
     try:
         return msgspec.convert(said, kind)
     except msgspec.ValidationError as wrong:
-        known = ", ".join(cast("Any", kind).__struct_encode_fields__)
-        findings.append(Finding(where, f"{wrong}.", f"It knows: {known}.", "plan"))
+        findings.append(_wrong(where, wrong, kind))
         return kind()
+
+
+def _wrong(where: str, wrong: msgspec.ValidationError, kind: type[Settings]) -> Finding:
+    known = ", ".join(cast("Any", kind).__struct_encode_fields__)
+    return Finding(where, f"{wrong}.", f"It knows: {known}.", "plan")
 
 
 def chain(name: str, found: Mapping[str, Arrangement], where: str) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 from enfilade.contract.message import Message
 from enfilade.errors import Finding
 from enfilade.plan.arrangement import REST, Arrangement, Process, Stores, chain
+from enfilade.plan.edge import EDGE, Edge, said_of, upon
 from enfilade.plan.vary import VARYING, unknown, varied
 
 
@@ -27,9 +28,10 @@ class Layout(Message):
     service: Mapping[str, Mapping[str, Any]] = {}
     """Settings over those of enfilade.toml."""
     store: Stores = Stores()
+    edge: Edge = Edge()
     origin: Mapping[str, str] = {}
-    """What said it, by `process.<name>` (and its `.<key>`, of variants), `placed.<service>`, `service.<name>.<key>`
-    and `store.<key>`."""
+    """What said it, by `process.<name>` (and its `.<key>`, of variants), `placed.<service>`, `service.<name>.<key>`,
+    `store.<key>` and `edge.<key>`."""
 
     def of(self, service: str) -> str:
         """The primary process of a service; `""` where none of ours has it."""
@@ -41,7 +43,7 @@ class Layout(Message):
 
     @property
     def front(self) -> str:
-        """The process at the public address."""
+        """The process at the public address, or behind the edge there with all that is no operation."""
         return next(name for name, one in self.processes.items() if one.front)
 
 
@@ -68,10 +70,12 @@ def lay_out(
             work.lay(one, found[one], "")
     foreign = {one for one in services if work.service.get(one, {}).get("at") or address(one)}
     work.settle(foreign)
+    work.settle_edge()
     store = Stores(**work.store)
-    return Layout(name=name, processes=work.processes, service=work.service, store=store, origin=work.origin), (
-        work.findings
+    layout = Layout(
+        name=name, processes=work.processes, service=work.service, store=store, edge=work.edge, origin=work.origin
     )
+    return layout, work.findings
 
 
 class _Work:
@@ -85,6 +89,7 @@ class _Work:
         self.processes: dict[str, Process] = {}
         self.service: dict[str, dict[str, Any]] = {}
         self.store: dict[str, Any] = {}
+        self.edge = Edge()
         self.origin: dict[str, str] = {}
         self.findings: list[Finding] = []
 
@@ -117,6 +122,7 @@ class _Work:
             if value := getattr(over.store, key):
                 self.store[key] = value
                 self.origin[f"store.{key}"] = f"{self._where} [{name}.store]"
+        self._lay_edge(name, over.edge)
 
     def _place(self, where: str, service: str, process: str, here: dict[str, str]) -> None:
         if service in here:
@@ -126,6 +132,11 @@ class _Work:
             self.findings.append(unknown(where, service, self._services))
         here[service] = process
         self.origin[f"placed.{service}"] = where
+
+    def _lay_edge(self, name: str, over: Edge) -> None:
+        self.edge = upon(self.edge, over)
+        self.origin.update({f"edge.{key}": f"{self._where} [{name}.edge]" for key in said_of(over)})
+        self.origin.update({f"edge.route.{key}": f"{self._where} [{name}.edge.route.{key}]" for key in over.route})
 
     def _lay_services(self, name: str, over: Arrangement) -> None:
         for service, settings in over.service.items():
@@ -156,7 +167,7 @@ class _Work:
             if process.command and services:
                 what = f"{name} has a command, and services."
                 self._miss(self.origin[f"process.{name}"], what, "Let it be two processes.")
-            if services or process.command or process.front or name == "front":
+            if services or process.command or process.front or name in self._needed:
                 self.processes[name] = _changed(process, services=tuple(services))
             else:
                 del self.processes[name]
@@ -169,6 +180,22 @@ class _Work:
             front = self.processes.get("front", Process())
             self.processes["front"] = _changed(front, front=True)
             self.origin.setdefault("process.front", "comes for free")
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        """Processes that are there without a service."""
+        return ("front", EDGE) if self.edge.run else ("front",)
+
+    def settle_edge(self) -> None:
+        """A process for it, where there is one."""
+        if not self.edge.run:
+            return
+        said = self.processes.get(EDGE, Process())
+        where = self.origin.setdefault(f"process.{EDGE}", self.origin["edge.run"])
+        if said.services or said.command or said.front or said.replicas > 1:
+            what = f"the process {EDGE} runs Envoy, alone and nothing else."
+            self._miss(where, what, "Give the process another name; of Envoy say threads = 4.")
+        self.processes[EDGE] = _changed(said, services=(), command=())
 
     def _name(self, where: str, process: str) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", process):

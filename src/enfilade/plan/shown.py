@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from enfilade.plan import edge
 from enfilade.plan.arrangement import Process
 from enfilade.plan.survey import Plan
 
@@ -36,6 +37,7 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
         parts = [
             *(["variant"] if process.variant else []),
             *(["the front"] if process.front else []),
+            *(["Envoy"] if name == edge.EDGE and layout.edge.run else []),
             *([" ".join(process.command)] if process.command else []),
             *([f"{process.replicas} replicas"] if process.replicas > 1 else []),
             *([f"{process.memory} MB"] if process.memory else []),
@@ -60,6 +62,8 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
     for key in ("events", "blobs"):
         if value := getattr(layout.store, key):
             facts[key] = value, _spoken(key, origin.get(f"store.{key}", ""))
+    for key, value in edge.facts(layout.edge):
+        facts[f"edge {key.replace('.', ' ', 1)}"] = value, origin.get(f"edge.{key}", "")
     return facts
 
 

@@ -17,6 +17,7 @@ from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.identity import Sessions
 from enfilade.placement import Placed, Placement, Share
+from enfilade.plan import edge
 from enfilade.plan.arrangement import Process, read_file
 from enfilade.plan.layout import Layout, lay_out
 from enfilade.service.inject import wants
@@ -103,6 +104,7 @@ def plan_of(
             ways.append({one: placed[one] for one in said.services if one in placed})
     data = {one: _data(layout, one, plain) for one, placed in services.items() if placed.keeps}
     findings += _shared(layout, data, str(file), plain)
+    findings += _edge(layout, plain)
     if findings:
         raise StartError(findings)
     return Plan(
@@ -184,6 +186,16 @@ def _data(layout: Layout, service: str, config: Config) -> str:
     said = "" if os.environ.get("ENFILADE_DATA") else layout.store.data
     url = said.get(service, said.get("*", "")) if isinstance(said, Mapping) else said
     return (url or config.data_of(service)).replace("{service}", service)
+
+
+def _edge(layout: Layout, config: Config) -> list[Finding]:
+    """What is wrong with the edge, and with what stands behind it that is not ours."""
+    if not layout.edge.run:
+        return []
+    from enfilade.plan.beyond import wrong_with  # asks for all of the edge
+
+    found = (*edge.mistakes(layout.edge, config.url), *wrong_with(layout.edge))
+    return [Finding(layout.origin.get(f"edge.{key}", ""), what, remedy, "plan") for key, what, remedy in found]
 
 
 def _shared(layout: Layout, data: Mapping[str, str], where: str, config: Config) -> list[Finding]:
