@@ -73,6 +73,9 @@ class Share:
     """The same among those that are alike: `orders@2` is the second of its name."""
     front: bool = True
     """Whether it serves the app's endpoints."""
+    edge: bool = False
+    """Whether an edge stands before the app, which asks each process for its own services, and the front for the
+    rest."""
     at: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By name of another process: the addresses of its replicas."""
     ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict[str, tuple[Way, ...]])

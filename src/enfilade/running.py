@@ -254,7 +254,10 @@ class Running:
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
-        self.served = tuple(endpoint.serve(self.site) for endpoint in self.app.endpoints if self.app.share.front)
+        share = self.app.share
+        if share.front or (share.edge and here):
+            site = self.site if share.front else replace(self.site, only=frozenset(here))
+            self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
 
     def callers(self, service: str) -> Collection[str]:
         """The services that may call this one: those whose constructors name its contract."""

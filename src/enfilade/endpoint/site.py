@@ -37,6 +37,12 @@ class Site:
     """What it is reached by from outside, as settings say it; empty where only requests say it."""
     issuers: tuple[str, ...] = ()
     """Addresses of those whose tokens are believed, and who can be asked for one."""
+    only: frozenset[str] | None = None
+    """The services whose addresses are known here; None for all. What is said of the app is of all in any case."""
+
+    def answers(self, service: str) -> bool:
+        """Whether addresses of this service are known here."""
+        return self.only is None or service in self.only
 
 
 class HttpEndpoint(Protocol):

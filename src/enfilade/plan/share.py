@@ -62,6 +62,7 @@ def share_of(told: Told, replica: str, folder: str) -> Share:
         process=process,
         replica=replica,
         front=processes[process].front,
+        edge=bool(plan.layout.edge.run),
         at={
             name: tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))
             for name, said in processes.items()

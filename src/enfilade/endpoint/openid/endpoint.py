@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from enfilade.call import Call
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.openid import forms, pages, replies
+from enfilade.endpoint.openid.addresses import addresses
 from enfilade.endpoint.openid.forms import Form
 from enfilade.endpoint.site import Served, Site
 from enfilade.errors import NotFound
@@ -56,7 +57,7 @@ class _Served:
         self.prefix = ""
         self._routes: dict[tuple[str, str], _Exchange] = {}
         found = next((one for one in site.contracts if one.type is Provider), None)
-        if found is None or site.config.at(found.name).startswith("http"):
+        if found is None or not site.answers(found.name) or site.config.at(found.name).startswith("http"):
             return
         settings = site.config.settings(found.name, ProviderSettings).at(site.config.address)
         self._operations = {one.name: one for one in found.operations}
@@ -76,30 +77,16 @@ class _Served:
         return await exchange(request)
 
     def _add(self) -> None:
-        path, routes = self._path, self._routes
-        for known in (f"{path}/.well-known/openid-configuration", f"/.well-known/oauth-authorization-server{path}"):
-            routes["GET", known] = routes["HEAD", known] = (
-                self._metadata
-            )  # OpenID puts it behind the issuer's path, RFC 8414 before it
-            routes["OPTIONS", known] = _preflight("GET")
-        routes["GET", f"{path}/jwks.json"] = routes["HEAD", f"{path}/jwks.json"] = self._keys
-        routes["GET", f"{path}/userinfo"] = routes["POST", f"{path}/userinfo"] = self._userinfo
-        for name, exchange in (
-            ("token", self._token),
-            ("device_authorization", self._device_begins),
-            ("introspect", self._introspect),
-            ("revoke", self._revoke),
-            ("register", self._register),
-        ):
-            routes["POST", f"{path}/{name}"] = exchange
-        for name in ("token", "device_authorization", "revoke", "register"):
-            routes["OPTIONS", f"{path}/{name}"] = _preflight("POST")
-        routes["OPTIONS", f"{path}/jwks.json"] = _preflight("GET")
-        routes["OPTIONS", f"{path}/userinfo"] = _preflight("GET, POST")
-        for name, page in (("authorize", self._authorize), ("device", self._device), ("logout", self._logout)):
-            routes["GET", f"{path}/{name}"] = routes["POST", f"{path}/{name}"] = page
-        routes["POST", f"{path}/sign-in"] = self._sign_in
-        routes["POST", f"{path}/consent"] = self._consent
+        exchanges: dict[str, _Exchange] = {
+            "metadata": self._metadata, "keys": self._keys, "userinfo": self._userinfo, "token": self._token,
+            "device_authorization": self._device_begins, "introspect": self._introspect, "revoke": self._revoke,
+            "register": self._register, "authorize": self._authorize, "device": self._device, "logout": self._logout,
+            "sign_in": self._sign_in, "consent": self._consent,
+        }  # fmt: skip
+        for path, name, methods, shared in addresses(self._path):
+            self._routes.update({(method, path): exchanges[name] for method in methods})
+            if shared:
+                self._routes["OPTIONS", path] = _preflight(", ".join(one for one in methods if one != "HEAD"))
 
     # -- for programs
 

@@ -136,6 +136,8 @@ class _Served:
     def _add(self, rest: Rest, site: Site, operations: list[Operation]) -> None:
         readable = frozenset(self._path(one) for one in operations if one.method == "GET")
         for one in operations:
+            if not site.answers(one.service):
+                continue
             links: tuple[Links | None, ...] = (page_links(one), location(one, self.prefix, readable))
             made = exchange(
                 one, site, self._problems,
