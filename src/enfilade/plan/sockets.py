@@ -18,6 +18,8 @@ from enfilade.errors import Finding, StartError
 
 _LONGEST: Final = 103
 """Bytes of a Unix socket's path: 104 on macOS and 108 on Linux, with the zero at its end."""
+_PUBLIC: Final = ".http.sock"
+"""What names of sockets end with that only the edge asks at."""
 _LISTEN: Final = "ENFILADE_LISTEN"
 """The variable that says the number of the inherited socket."""
 
@@ -33,10 +35,15 @@ def run_folder(folder: str) -> Path:
 def address_of(folder: str, process: str, replica: int = 1) -> str:
     """Where a process is called by the others. Raises StartError where that is too long for the system."""
     path = str(Path(folder).resolve() / "run" / f"{process}{'' if replica == 1 else f'@{replica}'}.sock")
-    if len(path.encode()) > _LONGEST:
+    if len(public_of(path).encode()) > _LONGEST:
         what = f"{path} is too long for the name of a socket."
         raise StartError([Finding("plan", what, "Say a shorter `folder` in enfilade.toml.", "plan")])
     return f"unix:{path}"
+
+
+def public_of(address: str) -> str:
+    """Where a process that is called there is asked by the edge."""
+    return f"{address.removesuffix('.sock')}{_PUBLIC}"
 
 
 @contextmanager
