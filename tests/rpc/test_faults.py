@@ -282,3 +282,40 @@ async def test_what_runs_at_the_end_is_finished(world: Any) -> None:
         await world.until(lambda: world.notes.running == 1)
 
     assert 0 < await call <= 5
+
+
+async def test_a_peer_that_hangs_is_known_long_before_the_time_is_over(world: Any) -> None:
+    link = world.link(connections=4, waiting=4, patience=0.1)
+    catalog = world.ask(link, timeout=600.0)
+    async with saying(world, b""):
+        async with asyncio.timeout(30):  # of calls that have ten minutes
+            failed = await asyncio.gather(*(catalog.note("x") for _ in range(20)), return_exceptions=True)
+            found = {type(one).__name__ for one in failed}
+            assert {"Dead", "Overloaded"} <= found <= {"Dead", "Overloaded", "Unreached"}
+            with pytest.raises(Unavailable):
+                await catalog.price("tea")
+        assert link.statistics()[world.address]["busy"] == 0
+
+    async with world.catalog(), asyncio.timeout(30):
+        while True:
+            try:
+                await world.ask(link).price("tea")
+            except Unavailable:
+                continue
+            break
+
+
+async def test_a_stream_of_a_peer_that_hangs_is_given_up_too(world: Any) -> None:
+    async with saying(world, b""), asyncio.timeout(30):
+        with pytest.raises(Unavailable):
+            async for _ in world.ask(world.link(patience=0.1), timeout=600.0).watch(1):
+                pass
+
+
+async def test_a_peer_that_is_slow_says_that_it_is_alive_and_has_its_time(world: Any) -> None:
+    link = world.link(connections=1)
+    async with world.catalog():
+        with pytest.raises(DeadlineExceeded):
+            async with asyncio.timeout(30):
+                await world.ask(link, timeout=3.5).slow(30.0)
+        assert link.statistics()[world.address]["well"]

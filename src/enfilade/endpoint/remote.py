@@ -8,17 +8,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from enfilade.call import Call, Handler
+from enfilade.call import Call, Handler, deadline
 from enfilade.contract.codec import Codec, codec
 from enfilade.contract.operation import Contract, Operation, Parameter
 from enfilade.contract.problem import problem_from
-from enfilade.errors import Finding, Invalid, Malformed, Problem, StartError, Unavailable
+from enfilade.errors import DeadlineExceeded, Finding, Invalid, Malformed, Problem, StartError, Unavailable
 from enfilade.outbound import Http, HttpAnswer
+
+_THEIRS: Final = 0.9
+"""Part of a call's time that they have: the rest is for their callers, who may do without or say why they cannot."""
 
 
 def connect(contract: Contract, base: str, http: Http) -> Mapping[str, Handler]:
@@ -69,7 +72,13 @@ def _asks(operation: Operation, base: str, http: Http) -> Handler:
         method, url, headers, content = asked(call.arguments)
         if call.key:
             headers["idempotency-key"] = f'"{_key(call)}"'
-        got = await http.request(method, url, content=content, headers=headers)
+        try:
+            with deadline(call.remaining * _THEIRS):
+                got = await http.request(method, url, content=content, headers=headers)
+        except DeadlineExceeded as late:
+            if call.remaining <= 0:
+                raise
+            raise Unavailable(str(late)) from late
         if got.status >= 300:
             raise _refusal(operation, got)
         try:

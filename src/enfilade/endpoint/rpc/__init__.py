@@ -9,6 +9,7 @@ listen        listening(): that listener
 
 asking        connect(contract, link): handlers that ask another process
 flow          a stream on its way here
+pulse         whether a peer is alive: one that is slow says so, one that hangs says nothing
 agree         whether the contract there is one that we can use
 link          Link: the replicas of a peer, what is asked again, and when nobody is asked
 replica       one address: its connections, how many at once, and whether it is well

@@ -18,7 +18,7 @@ from enfilade.clock import Clock, SystemClock
 from enfilade.endpoint.rpc.agree import Incompatible
 from enfilade.endpoint.rpc.connection import Lost
 from enfilade.endpoint.rpc.messages import Format
-from enfilade.endpoint.rpc.replica import Replica, Silent, Unreached
+from enfilade.endpoint.rpc.replica import Dead, Replica, Silent, Unreached
 from enfilade.errors import Overloaded, Unavailable
 
 R = TypeVar("R")
@@ -197,6 +197,8 @@ class Link:
         harmless = call.operation.kind == "query" or call.operation.idempotent or bool(call.key)
         if self._saved < 1 or not (isinstance(error, Overloaded) or (isinstance(error, Lost) and harmless)):
             return False
+        if isinstance(error, Dead) and self._other(call) is None:
+            return False  # it has waited long enough
         self._saved -= 1
         self._again += 1
         return True

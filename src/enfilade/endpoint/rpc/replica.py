@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
 from enfilade.clock import Clock, Timer
 from enfilade.endpoint.rpc.connection import Answer, Connection, Lost
+from enfilade.endpoint.rpc.pulse import Pulse
 from enfilade.errors import DeadlineExceeded, Overloaded, Unavailable
 
 _CONNECT: Final = 2.0
@@ -22,7 +24,11 @@ _REST: Final = 0.05
 """Seconds of the first rest; each is twice as long as the one before."""
 _LONGEST: Final = 1.0
 """Seconds of the longest rest."""
+_QUIET: Final = 1.0
+"""Seconds without an answer after which a peer is asked whether it is alive: by then it may be slow, or dead."""
 _NEVER: Final = float("inf")
+_ALIVE: Final = b"GET /.alive HTTP/1.1\r\nhost: peer\r\n\r\n"
+"""Whatever is answered, somebody does."""
 
 
 class Unreached(Unavailable):
@@ -31,6 +37,10 @@ class Unreached(Unavailable):
 
 class Silent(DeadlineExceeded):
     """It did not answer in time."""
+
+
+class Dead(Lost):
+    """It takes what it is asked and says nothing, not even that it is alive."""
 
 
 class Replica:
@@ -76,6 +86,9 @@ class Replica:
         self._asked: set[Connection] = set()
         self._timer: Timer | None = None
         self._at = _NEVER
+        self._seen: set[tuple[Connection, float]] = set()
+        """What was under way when this was last looked at."""
+        self._pulse = Pulse()
 
     # -- how it is
 
@@ -157,6 +170,8 @@ class Replica:
                 self.watch(connection, until)
                 return connection
             await self._turn(until - now)
+            if not self.well:
+                raise Unreached(f"{self.address} did not answer others, and has a rest")
 
     def back(self, connection: Connection) -> None:
         """Give a connection back that was taken; one whose answer is not complete is cut."""
@@ -243,16 +258,42 @@ class Replica:
     def _set(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._at = at
-        self._timer = self._clock.later(at - self._clock.monotonic(), self._ring)
+        now = self._clock.monotonic()
+        self._at = min(at, now + _QUIET)
+        self._timer = self._clock.later(self._at - now, self._ring)
 
     def _ring(self) -> None:
         self._at, self._timer = _NEVER, None
         now = self._clock.monotonic() + 0.001
+        silent = self._pulse.weak
         for connection in [one for one in self._asked if one.until <= now]:
-            connection.fail(Silent(f"{self.address} did not answer in time"))
-        if self._asked and (least := min(one.until for one in self._asked)) < _NEVER:
-            self._set(least)
+            connection.fail(self._dead() if silent else Silent(f"{self.address} did not answer in time"))
+        seen, self._seen = self._seen, {(one, one.until) for one in self._asked if one.until < _NEVER}
+        if seen & self._seen:
+            self._pulse.feel(self._ask_pulse, self._died)
+        if self._seen:
+            self._set(min(until for _, until in self._seen))
+
+    # -- whether it is alive: who is slow says so, who hangs says nothing
+
+    async def _ask_pulse(self) -> None:
+        """Returns when it answered, or hung up. Raises Unreached. Beyond `connections`, which may all be waited for."""
+        connection = self._idle.pop() if self._idle and self._idle[-1].usable else await self._connect(2 * _QUIET)
+        with suppress(Lost):
+            try:
+                await connection.ask(_ALIVE)
+            finally:
+                self.back(connection)
+
+    def _died(self) -> None:
+        """It is alive no more: nobody waits for it any longer."""
+        for connection in tuple(self._asked):
+            if connection.until < _NEVER:
+                connection.fail(self._dead())
+        self.failed(at_once=True)
+
+    def _dead(self) -> Dead:
+        return Dead(f"{self.address} takes what it is asked, and says nothing")
 
     def leave(self) -> None:
         """It is asked no more: connections are closed, each with its last answer."""
@@ -262,6 +303,7 @@ class Replica:
 
     def close(self) -> None:
         """Hang up at once."""
+        self._pulse.stop()
         if self._timer is not None:
             self._timer.cancel()
         for connection in (*self._idle, *self._asked):
