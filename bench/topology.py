@@ -1,0 +1,219 @@
+"""The shop's order journey in one process, in two, in one for each service; and in FastAPI, in one and in eleven.
+
+Each journey is a search, two products into the cart, an order, and the mails that come of it. All arrangements run all
+the time and are measured in turns: journeys one after the other, whose time is what a customer waits until his order is
+taken, and sixteen at a time, whose CPU is that of all processes of the arrangement, until all is done that the orders
+lead to. Of the rounds the minimum counts.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+import psutil
+import uvloop
+from claims import Claim, tell
+from journey import travel
+
+from enfilade.clock import SystemClock
+from enfilade.identity import DevelopmentIssuer, Tokens
+
+HERE = Path(__file__).parent
+ROUNDS, FEW, MANY = 5, 60, 160
+PEOPLE = 400
+"""Who buys: each may order thirty times a minute."""
+
+SETTINGS = """
+codec = "never"
+[service.inventory]
+opening_stock = 1_000_000
+"""
+PLANS = """
+[each]
+extends = "split"
+[each.process.payments]
+services = ["payments", "psp"]
+[each.process.shipping]
+services = ["shipping", "carrier"]
+[each.process.notifications]
+services = ["notifications", "mail"]
+
+[two.process.shop]
+services = "*"
+front = true
+[two.process.buying]
+services = ["orders", "payments", "psp", "inventory", "shipping", "carrier"]
+"""
+SERVICES = (
+    "accounts", "cart", "catalog", "currency", "inventory", "notifications", "orders", "payments", "recommendations",
+    "search", "shipping",
+)  # fmt: skip
+
+
+@dataclass
+class Arrangement:
+    """Processes that serve the shop."""
+
+    name: str
+    roots: Sequence[int]
+    """Those that were started; what they started belongs to it."""
+    ports: dict[str, int]
+    """By the beginning of a path."""
+    bought: list[Sequence[float]] = field(default_factory=list[Sequence[float]])
+    """By round: what customers waited, one after the other."""
+    cpu: list[float] = field(default_factory=list[float])
+    """By round: seconds of CPU for each journey."""
+    memory: float = 0.0
+    count: int = 0
+    """How many processes."""
+
+    def where(self, path: str) -> int:
+        return self.ports.get(path.split("/")[1].partition("?")[0]) or self.ports[""]
+
+    def processes(self) -> list[int]:
+        children = [one.pid for root in self.roots for one in psutil.Process(root).children(recursive=True)]
+        return [*self.roots, *children]
+
+    def spent(self) -> float:
+        """Seconds of CPU so far, of all threads of all processes."""
+        tasks = (task for pid in self.processes() for task in Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def pss(self) -> float:
+        """Megabytes: what is shared by processes is shared out among them."""
+        rolled = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.processes())
+        return sum(int(text[text.index("\nPss:") + 5 :].split()[0]) for text in rolled) / 1024
+
+
+def main() -> None:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        tokens = Tokens(DevelopmentIssuer(folder, "shop"), SystemClock())
+        people = [tokens.issue(f"acc_{at:04}", scopes=["orders:write"]) for at in range(PEOPLE)]
+        found = [
+            stack.enter_context(ours("Enfilade, one process", folder, "")),
+            stack.enter_context(ours("Enfilade, two processes", folder, "two")),
+            stack.enter_context(ours("Enfilade, a process for each service", folder, "each")),
+            stack.enter_context(fastapi("FastAPI, one process", folder, together=True)),
+            stack.enter_context(fastapi("FastAPI, a process for each service", folder, together=False)),
+        ]
+        uvloop.run(measure(found, people))
+    report(found)
+
+
+async def measure(found: Sequence[Arrangement], people: Sequence[str]) -> None:
+    for number in range(ROUNDS + 1):
+        for one in found:
+            went = await travel(one.where, people, FEW if number else 20, 1)
+            before = one.spent()
+            await travel(one.where, people[::-1], MANY if number else 40, 16)
+            await asyncio.sleep(0.5)
+            if number:
+                one.bought.append(went.bought)
+                one.cpu.append((one.spent() - before) / MANY)
+    for one in found:
+        one.memory, one.count = one.pss(), len(one.processes())
+
+
+@contextlib.contextmanager
+def ours(name: str, folder: Path, plan: str) -> Generator[Arrangement]:
+    """The shop by `enfilade run`, with all its guards, traces and audit."""
+    here = folder / (plan or "one")
+    (here / ".enfilade").mkdir(parents=True)
+    shutil.copy(folder / "issuer.json", here / ".enfilade")
+    (here / "enfilade.toml").write_text(SETTINGS)
+    (here / "plan.toml").write_text(PLANS)
+    command = [sys.executable, "-m", "enfilade.cli", "run", "shop_alone:app", "--port", "0"]
+    with (
+        (here / "log").open("w") as log,
+        subprocess.Popen(
+            [*command, *(["--plan", plan] if plan else [])], cwd=here, stdout=subprocess.PIPE, stderr=log, text=True,
+            env={**os.environ, "PYTHONPATH": f"{HERE / 'support'}:{HERE.parent / 'examples'}"},
+        ) as process,
+    ):  # fmt: skip
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            if not ready:
+                raise RuntimeError((here / "log").read_text())
+            yield Arrangement(name, [process.pid], {"": int(ready.rpartition(":")[2])})
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def fastapi(name: str, folder: Path, *, together: bool) -> Generator[Arrangement]:
+    """The same in FastAPI: on one uvicorn, or one for each service; customers know which of them to ask."""
+    here = folder / name
+    here.mkdir()
+    shutil.copy(folder / "issuer.json", here)
+    ports = {service: free() for service in SERVICES}
+    if together:
+        ports = dict.fromkeys(SERVICES, free())
+    at = json.dumps({service: f"http://127.0.0.1:{port}" for service, port in ports.items()})
+    environ = {**os.environ, "SHOP_AT": at, "BENCH_FOLDER": str(here)}
+    server = str(HERE / "support" / "servers" / "fastapi_shop.py")
+    running = [
+        subprocess.Popen([sys.executable, server, str(port), service], env=environ)
+        for service, port in ([("all", ports["orders"])] if together else ports.items())
+    ]
+    try:
+        for port in ports.values():
+            wait(port)
+        yield Arrangement(name, [one.pid for one in running], ports)
+    finally:
+        for one in running:
+            one.terminate()
+        for one in running:
+            one.wait(20)
+
+
+def free() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait(port: int) -> None:
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("a server did not start")
+
+
+def report(found: Sequence[Arrangement]) -> None:
+    claims: list[Claim] = []
+    for one in found:
+        cpu = min(one.cpu)
+        claims += [
+            Claim(f"{one.name}: until the order is taken, median", min(map(median, one.bought)) * 1e3, "ms", ""),
+            Claim(f"{one.name}: the same, 99 of 100", min(slowest(took) for took in one.bought) * 1e3, "ms", ""),
+            Claim(f"{one.name}: CPU for a journey", cpu * 1e3, "ms CPU", ""),
+            Claim(f"{one.name}: journeys for a second of CPU", 1 / cpu, "", ""),
+            Claim(f"{one.name}: memory of {one.count} processes", one.memory, "MB PSS", ""),
+        ]
+    tell(claims)
+
+
+def slowest(took: Sequence[float]) -> float:
+    return quantiles(took, n=100)[98]
+
+
+main()
