@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Protocol
+from typing import Final, Protocol
+
+CLIENT: Final = b"enfilade-edge-client"
+"""Says who asks, as the edge knows it; nobody outside may say it. `X-Forwarded-For` has no loopback addresses."""
 
 
 class Forwarded(Protocol):
@@ -16,18 +19,13 @@ class Forwarded(Protocol):
 
 
 class OurEdge:
-    """Whoever reaches the listener is our own edge, behind so many proxies of somebody else's: all it says holds."""
-
-    def __init__(self, hops: int = 0) -> None:
-        self._hops = hops
+    """Whoever reaches the listener is our own edge: what it says holds."""
 
     def client(self, address: str, scheme: str, fields: dict[bytes, bytes]) -> tuple[str, str]:
         """What the edge says, or what is known without it."""
         if (said := fields.get(b"x-forwarded-proto", b"")) in (b"http", b"https"):
             scheme = said.decode()
-        hops = fields.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
-        found = _address(hops[max(-len(hops), -1 - self._hops)])
-        return address if found is None else str(found), scheme
+        return fields.get(CLIENT, b"").decode("latin-1") or address, scheme
 
 
 class Proxies:
