@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from enfilade.edge.answers import TRACE
+from enfilade.edge.answers import TRACE, fields
 from enfilade.edge.model import Edge, Json, Route
 from enfilade.edge.rates import counted
 from enfilade.edge.who import CALLER
 
+CLIENT: Final = "enfilade-edge-client"
+"""The client's address, for the services, which believe it: see `enfilade.endpoint.http1.OurEdge`."""
 _FOREIGN: Final = ("authorization", "cookie", "x-api-key")
 """What is for our services only, and would let somebody else act as the caller."""
 _SAFE: Final = "connect-failure,refused-stream,reset-before-request"
@@ -86,6 +88,13 @@ def _rewritten(route: Route) -> Json:
     if new and base:
         return {"pattern": {"regex": f"^{re.escape(base)}"}, "substitution": new.replace("\\", r"\\")}
     return {"pattern": {"regex": f"^{re.escape(base)}/?"}, "substitution": f"{new}/"}
+
+
+def added(edge: Edge, route: Route, to: str = "") -> list[Json]:
+    """Header fields that our services are told by: who asks."""
+    foreign = {one.name for one in edge.upstreams if one.foreign}
+    names = {to} if to else {one.upstream for one in route.to}
+    return [] if names <= foreign else fields({CLIENT: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})
 
 
 def removed(edge: Edge, route: Route, to: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 from enfilade.contract.need import Scope, anyone, parts
 from enfilade.edge.answers import ABOUT, not_allowed, refusal
 from enfilade.edge.cors import answered, left_alone, options, policy
-from enfilade.edge.forward import forward, removed
+from enfilade.edge.forward import added, forward, removed
 from enfilade.edge.model import Edge, Json, Route
 from enfilade.edge.who import asked
 
@@ -84,6 +84,7 @@ def _entry(edge: Edge, route: Route, chosen: list[Json], to: str = "") -> Json:
         "route": forward(edge, route, to),
         "metadata": {"filter_metadata": {ABOUT: about}},
         "decorator": {"operation": route.id, "propagate": False},
+        "request_headers_to_add": added(edge, route, to),
         "request_headers_to_remove": removed(edge, route, to),
         "typed_per_filter_config": {**asked(edge, route), **left_alone(edge, route), _BUFFER: _buffered(route)},
     }
