@@ -68,9 +68,8 @@ def main() -> None:
         folder = Path(name)
         authority = Authority("shop", b"a secret of thirty-two characters", folder, clock)
         authority.renew(folder / "run", {"front": ("orders",), "payments": ("payments",)})
-        calls = {"orders": ("payments",)}
         front = Workload("shop", "front", folder / "run", clock)
-        payments = Workload("shop", "payments", folder / "run", clock, calls=calls)
+        payments = Workload("shop", "payments", folder / "run", clock)
         peer = front.own
         issuing = least(ISSUED, lambda: authority.issue("front", ("orders",)))
         admitting = least(ADMITTED, lambda: payments.admit(peer, "orders", "payments"))

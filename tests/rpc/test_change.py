@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enfilade.endpoint.rpc.replica import Unreached
+from enfilade.endpoint.rpc.dial import Unreached
 
 
 async def test_replicas_come_and_go_under_load_and_no_call_fails(world: Any) -> None:

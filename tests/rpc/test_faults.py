@@ -12,7 +12,7 @@ import pytest
 from enfilade import Message, Money, contract, peers, query
 from enfilade.endpoint.rpc import Incompatible, listening, rpc
 from enfilade.endpoint.rpc.connection import Lost
-from enfilade.endpoint.rpc.replica import Unreached
+from enfilade.endpoint.rpc.dial import Unreached
 from enfilade.errors import DeadlineExceeded, Overloaded, Unavailable
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/msgpack\r\ncontent-length: 2\r\n\r\n"
@@ -144,10 +144,10 @@ async def test_only_a_share_of_the_calls_is_asked_again(world: Any) -> None:
 
 
 async def test_a_peer_that_is_not_there_is_waited_for_as_long_as_a_restart_takes(world: Any, kinds: Any) -> None:
-    link = world.link()
+    link = world.link(patience=30.0)
     async with world.catalog():
         await world.ask(link).price("tea")
-    calls = [asyncio.create_task(world.ask(link).product("tea")) for _ in range(50)]
+    calls = [asyncio.create_task(world.ask(link, timeout=30.0).product("tea")) for _ in range(50)]
     await asyncio.sleep(0.3)
     assert not any(call.done() for call in calls)
     async with world.catalog():

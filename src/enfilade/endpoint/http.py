@@ -12,6 +12,9 @@ from typing import Protocol, TypeAlias
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of the wire; a name may stand more than once."""
 
+Admit: TypeAlias = Callable[[str, str], None]
+"""Told the calling service and the called one; raises the problem with which the call is refused."""
+
 SMALL = 65536
 """Bytes of an unread body that a server may read to keep the connection; for more it is closed."""
 LINGER = 4 * 1024 * 1024
@@ -48,6 +51,11 @@ class Request:
     def local(self) -> bool:
         """Whether it came by a Unix socket, which only those reach whom the file system lets."""
         return False
+
+    @property
+    def admit(self) -> Admit | None:
+        """Lets calls in of a process that has shown a certificate; None where nobody has shown one."""
+        return None
 
     @property
     def ended(self) -> bool:

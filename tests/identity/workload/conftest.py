@@ -24,7 +24,6 @@ from enfilade.identity.workload.root import _usage, key_pem, new_key
 
 SECRET = b"a secret of thirty-two characters"
 PLACES = {"front": ("orders", "catalog"), "payments": ("payments",), "edge": ()}
-CALLS = {"orders": ("payments",)}
 
 
 class Town:
@@ -38,7 +37,7 @@ class Town:
         return self.authority.renew(self.folder, PLACES)
 
     def workload(self, process: str) -> Workload:
-        return Workload(self.domain, process, self.folder, self.clock, calls=CALLS)
+        return Workload(self.domain, process, self.folder, self.clock)
 
     def context(self, pem: bytes) -> ssl.SSLContext:
         """What somebody shows who keeps to no rules: a key with a certificate, or nothing."""

@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 
 from enfilade.contract.problem import MEDIA_TYPE, document
-from enfilade.endpoint.http import LINGER, Response
+from enfilade.endpoint.http import LINGER, Admit, Response
 from enfilade.endpoint.http1.answer import Answer, head, whole
 from enfilade.endpoint.http1.door import ROOM, SLICE, Door
 from enfilade.endpoint.http1.exchange import Exchange
@@ -78,9 +78,20 @@ class Connection(asyncio.Protocol):
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         listener = transport.get_extra_info("socket")
         self.local = listener is not None and listener.family == _UNIX and self._door.proxies is None
+        self.admit: Admit | None = None
         self._door.connections.add(self)
+        if self._door.know is not None:
+            self._meet(self._door.know)
         self._since = self._loop.time()
         self._wait(self._limits.head, self._tick)
+
+    def _meet(self, know: Callable[[asyncio.BaseTransport], Admit]) -> None:
+        try:
+            self.admit = know(self._transport)
+        except PermissionError as refused:
+            log.warning("a connection from %s is refused: %s", self._address, refused)
+            self._deaf = True
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
+from enfilade.endpoint.http import Admit
 from enfilade.endpoint.http1.proxies import Forwarded
 from enfilade.endpoint.site import Served
 from enfilade.errors import Problem
@@ -59,6 +60,8 @@ class Door:
     """Makes the protocol of connections that become websockets; without it they stay what they are."""
     proxies: Forwarded | None = None
     """Whom to believe about clients. By a Unix socket nobody calls for himself where somebody is."""
+    know: Callable[[asyncio.BaseTransport], Admit] | None = None
+    """Asks who is at the other end of a connection. Raises PermissionError where that is nobody who may come in."""
     connections: set[Any] = field(default_factory=set[Any])
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """What still runs when the server stops."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from enfilade.endpoint.http import Request
+from enfilade.endpoint.http import Admit, Request
 from enfilade.errors import Malformed, Problem
 
 
@@ -14,6 +14,8 @@ class Line(Protocol):
 
     local: bool
     """It is a Unix socket."""
+    admit: Admit | None
+    """Lets calls of the process at the other end in, where it has shown a certificate."""
 
     def room(self) -> None:
         """Something was read: more may come."""
@@ -78,6 +80,10 @@ class Exchange(Request):
     @property
     def local(self) -> bool:
         return self._line.local
+
+    @property
+    def admit(self) -> Admit | None:
+        return self._line.admit
 
     @property
     def ended(self) -> bool:

@@ -13,6 +13,7 @@ pulse         whether a peer is alive: one that is slow says so, one that hangs 
 agree         whether the contract there is one that we can use
 link          Link: the replicas of a peer, what is asked again, and when nobody is asked
 replica       one address: its connections, how many at once, and whether it is well
+dial          how a connection is made
 connection    one connection: a request at a time, an answer within its limits
 """
 

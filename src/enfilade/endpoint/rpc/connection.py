@@ -60,8 +60,10 @@ class Connection(asyncio.Protocol):
         self._stuck: asyncio.Future[None] | None = None
         self.until = 0.0
         """When what is asked is given up."""
-        self.since = 0.0
-        """When it was last used."""
+        self.fresh = 0.0
+        """Until when it may be used again."""
+        self.leave = float("inf")
+        """From when on another one is to be used."""
         self.keep = True
         """Whether the peer takes another request."""
 
@@ -121,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._error = error
         self._transport.abort()
         self._wake()
-        self._gone()
+        self.gone()
 
     def _begin(self, request: bytes, *, streams: bool) -> None:
         if self._error is not None:
@@ -190,7 +192,7 @@ class Connection(asyncio.Protocol):
             self._error = Lost("the peer hung up")
         self.resume_writing()
         self._wake()
-        self._gone()
+        self.gone()
         self._parser = None  # the end of a circle of references
 
     def pause_writing(self) -> None:
@@ -206,7 +208,8 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _gone(self) -> None:
+    def gone(self) -> None:
+        """It is of no more use."""
         lost, self._lost = self._lost, None
         if lost is not None:
             lost(self)

@@ -74,6 +74,8 @@ class _Exchange:
         """What is asked of a request's head; the form that its messages have."""
         fields = request.fields
         read_context(fields, call, self._site)
+        if not request.local and (admit := request.admit) is not None:
+            admit(call.peer, self._operation.service)
         if call.peer and call.peer not in self._callers:
             raise Forbidden(detail=f"{call.peer} does not say that it calls {self._operation.service}.")
         if fields.get(CONTRACT, self._mine) != self._mine:

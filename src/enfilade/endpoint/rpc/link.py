@@ -7,8 +7,7 @@ trouble does not get more of them.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -17,8 +16,9 @@ from enfilade.call import Call
 from enfilade.clock import Clock, SystemClock
 from enfilade.endpoint.rpc.agree import Incompatible
 from enfilade.endpoint.rpc.connection import Lost
+from enfilade.endpoint.rpc.dial import Tls, Unreached
 from enfilade.endpoint.rpc.messages import Format
-from enfilade.endpoint.rpc.replica import Dead, Replica, Silent, Unreached
+from enfilade.endpoint.rpc.replica import Dead, Replica, Silent
 from enfilade.errors import Overloaded, Unavailable
 
 R = TypeVar("R")
@@ -41,7 +41,8 @@ class Link:
     `connections` calls are under way at an address, `waiting` more wait for that, others are Overloaded at once.
     `patience` is how long, in seconds, calls wait for a peer that cannot be reached, from when it was first found so:
     long enough for a restart. `limit` is the size of an answer, or of one item of a stream, in bytes. Deadlines are of
-    `clock`; `pace` is the time that passes between tries, where that is another one.
+    `clock`; `pace` is the time that passes between tries, where that is another one. With a workload as `tls`,
+    `https://` addresses have to show that they hold `services`, and are shown what we hold.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Link:
         waiting: int = 128,
         patience: float = 2.0,
         limit: int = 16 * 1024 * 1024,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls = None,
+        services: Collection[str] = (),
         clock: Clock | None = None,
         pace: Clock | None = None,
     ) -> None:
@@ -61,9 +63,16 @@ class Link:
         self._clock = clock or SystemClock()
         self._pace = pace or self._clock
         self._random = Random(self._clock.random.random())  # noqa: S311  (spreads load, keeps no secret)
-        self._patience = patience
+        self.patience = patience
         self._new: Callable[[str], Replica] = lambda address: Replica(
-            address, self._clock, self._pace, connections=connections, waiting=waiting, limit=limit, tls=tls
+            address,
+            self._clock,
+            self._pace,
+            connections=connections,
+            waiting=waiting,
+            limit=limit,
+            tls=tls,
+            services=services,
         )
         self._replicas: list[Replica] = []
         self._leaving: list[Replica] = []
@@ -189,7 +198,7 @@ class Link:
         now = self._pace.monotonic()
         if self._down is None:
             self._down = now
-        return now - self._down < self._patience
+        return now - self._down < self.patience
 
     def _may_again(self, call: Call, error: Unavailable) -> bool:
         """Whether a call may be made once more: it did not run, or that does no harm; and there are tries to spend."""

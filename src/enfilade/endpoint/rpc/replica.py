@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
-from urllib.parse import urlsplit
 
 from enfilade.clock import Clock, Timer
 from enfilade.endpoint.rpc.connection import Answer, Connection, Lost
+from enfilade.endpoint.rpc.dial import Dial, Tls, Unreached
 from enfilade.endpoint.rpc.pulse import Pulse
 from enfilade.errors import DeadlineExceeded, Overloaded, Unavailable
 
-_CONNECT: Final = 2.0
-"""Seconds that a connection may take; one within a data centre takes milliseconds."""
 _IDLE: Final = 50.0
 """Seconds after which an unused connection is not used again: fewer than the 65 for which our servers keep them."""
 _FAILURES: Final = 5
@@ -31,10 +29,6 @@ _ALIVE: Final = b"GET /.alive HTTP/1.1\r\nhost: peer\r\n\r\n"
 """Whatever is answered, somebody does."""
 
 
-class Unreached(Unavailable):
-    """There is no connection. Nothing was sent, so it has not run."""
-
-
 class Silent(DeadlineExceeded):
     """It did not answer in time."""
 
@@ -44,7 +38,7 @@ class Dead(Lost):
 
 
 class Replica:
-    """One address: `unix:/path`, `http://host:port` or `https://host:port`."""
+    """One address."""
 
     def __init__(
         self,
@@ -55,7 +49,8 @@ class Replica:
         connections: int,
         waiting: int,
         limit: int,
-        tls: ssl.SSLContext | None,
+        tls: Tls,
+        services: Collection[str],
     ) -> None:
         self.address = address
         self.busy = 0
@@ -72,7 +67,7 @@ class Replica:
         self._most = connections
         self._line = waiting
         self._limit = limit
-        self._tls = tls
+        self._dial = Dial(address, tls, services)
         self._open = 0
         self._leaves = False
         self._idle: list[Connection] = []
@@ -147,7 +142,7 @@ class Replica:
         if not self._idle or until <= (now := self._clock.monotonic()):
             return None
         connection = self._idle[-1]
-        if not connection.usable or now - connection.since >= _IDLE:
+        if not connection.usable or now >= connection.fresh:
             return None
         self._idle.pop()
         self.watch(connection, until)
@@ -161,7 +156,7 @@ class Replica:
                 raise Overloaded("there was no time left to ask")
             while self._idle:
                 connection = self._idle.pop()
-                if connection.usable and now - connection.since < _IDLE:
+                if connection.usable and now < connection.fresh:
                     self.watch(connection, until)
                     return connection
                 connection.fail(Lost("it was not used for long"))
@@ -185,7 +180,7 @@ class Replica:
         if self._leaves or not connection.usable:
             connection.fail(Lost("the connection ends with its last answer"))
             return
-        connection.since = self._clock.monotonic()
+        connection.fresh = min(self._clock.monotonic() + _IDLE, connection.leave)
         self._idle.append(connection)
         if self._waiting:
             self._next_in_line()
@@ -215,34 +210,21 @@ class Replica:
                 return
 
     async def _connect(self, seconds: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        make = lambda: Connection(self._lost, self._limit)  # noqa: E731
+        connection = Connection(self._lost, self._limit)
         self._open += 1
         try:
-            async with asyncio.timeout(min(seconds, _CONNECT)):
-                if self.address.startswith("unix:"):
-                    _, connection = await loop.create_unix_connection(make, self.address.removeprefix("unix:"))
-                else:
-                    url = urlsplit(self.address)
-                    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-                    tls = (self._tls or ssl.create_default_context()) if url.scheme == "https" else None
-                    _, connection = await loop.create_connection(make, host, port, ssl=tls)
-        except BaseException as error:
-            self._closed()
-            if isinstance(error, TimeoutError):
-                raise Unreached(f"{self.address} does not take a connection") from None
-            if isinstance(error, OSError):
-                raise Unreached(f"{self.address} cannot be reached: {error.strerror or error}") from error
+            leave = await self._dial(lambda: connection, seconds)
+        except BaseException:
+            connection.gone()
             raise
+        if leave < _NEVER:
+            connection.leave = self._clock.monotonic() + leave - self._clock.now().timestamp()
         return connection
 
     def _lost(self, connection: Connection) -> None:
         self._asked.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        self._closed()
-
-    def _closed(self) -> None:
         self._open -= 1
         self._next_in_line()
 

@@ -33,8 +33,8 @@ def rpc(*, network: bool = False) -> Rpc:
     """Serve every operation of the services in this process at `/<service>/<operation>`, for a listener of its own.
 
     Requests say who calls, and are believed. So they are answered only where they come by a Unix socket, whose file
-    says who may connect; on any other listener nothing is found here, whatever it is mounted beside. `network=True`
-    believes whoever reaches the port: it is for listeners that ask for a certificate.
+    says who may connect, or from a process that has shown its certificate, for the services that it holds; on any other
+    listener nothing is found here, whatever it is mounted beside. `network=True` believes whoever reaches the port.
     """
     return Rpc(network=network)
 
@@ -58,7 +58,7 @@ class _Served:
         return path in self._exchanges
 
     def answer(self, request: Request) -> Awaitable[Response]:
-        if not (self._network or request.local):
+        if not (request.local or self._network or request.admit is not None):
             return self._nothing()
         path = request.path
         found = self._exchanges.get(path)

@@ -13,6 +13,7 @@ from enfilade.identity.workload.authority import Authority as Authority
 from enfilade.identity.workload.peer import Peer as Peer
 from enfilade.identity.workload.peer import PeerRefused as PeerRefused
 from enfilade.identity.workload.peer import verify_peer as verify_peer
+from enfilade.identity.workload.spiffe import OUTSIDE as OUTSIDE
 from enfilade.identity.workload.spiffe import SpiffeId as SpiffeId
 from enfilade.identity.workload.spiffe import domain_of as domain_of
 from enfilade.identity.workload.workload import Workload as Workload

@@ -13,6 +13,10 @@ _MOST: Final = 2048
 """Bytes of an id."""
 
 
+OUTSIDE: Final = "_outside"
+"""What a process holds beside its services that passes calls on which came from outside, and from no service."""
+
+
 class SpiffeId(msgspec.Struct, frozen=True):
     """`spiffe://shop/service/orders`: a trust domain, and a path in it. Raises ValueError where it is none."""
 
@@ -39,7 +43,7 @@ class SpiffeId(msgspec.Struct, frozen=True):
     def of(cls, domain: str, process: str, services: frozenset[str]) -> SpiffeId:
         """The id of a process: that of its service where it holds one, and a name of its own where it holds several."""
         own = cls(domain, f"/process/{process}")
-        return own if len(services) != 1 else cls(domain, f"/service/{next(iter(services))}")
+        return own if len(services) != 1 or OUTSIDE in services else cls(domain, f"/service/{next(iter(services))}")
 
     def __str__(self) -> str:
         return f"spiffe://{self.domain}{self.path}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -16,6 +15,7 @@ from enfilade.errors import Finding, Forbidden, StartError, Unauthenticated
 from enfilade.identity.workload.files import file_of
 from enfilade.identity.workload.held import Held
 from enfilade.identity.workload.peer import Peer, PeerRefused, host_of, verify_peer
+from enfilade.identity.workload.spiffe import OUTSIDE
 
 log = logging.getLogger("enfilade.identity")
 
@@ -28,29 +28,20 @@ _RENEWED: Final = 0.25
 class Workload:
     """A process of the app, known by its certificate, and what it believes of others.
 
-        async with Workload("shop", "front", folder, clock, calls={"orders": ["payments"]}) as me:
-            await loop.create_server(protocol, "0.0.0.0", 7443, ssl=me.server)
-            await loop.create_connection(protocol, address, 7443, ssl=me.client, server_hostname=me.host("payments"))
+        async with Workload("shop", "front", folder, clock) as me:
+            async with listening(served, "0.0.0.0:7443", tls=me), Link(address, tls=me, services=["payments"]) as link:
+                ...
 
-    While it is entered it looks at its files every ten seconds and takes what is new. Each connection is to be asked
-    for `peer_of`, at both ends and before anything else, and each call let in by `admit`.
+    While it is entered it looks at its files every ten seconds and takes what is new. Whoever uses it otherwise asks
+    for `peer_of` at both ends of each connection, before anything else, and lets each call in by `admit`.
     """
 
-    def __init__(
-        self,
-        domain: str,
-        process: str,
-        folder: Path,
-        clock: Clock,
-        *,
-        calls: Mapping[str, Collection[str]] | None = None,
-    ) -> None:
-        """`calls` says which services each service has declared to call. Raises StartError."""
+    def __init__(self, domain: str, process: str, folder: Path, clock: Clock) -> None:
+        """Raises StartError where the process has no good certificate in the folder."""
         self.domain = domain
         self.process = process
         self._folder = folder
         self._clock = clock
-        self._calls = calls or {}
         self._held = self._first()
         self.server = self._held.server
         """For whatever listens. It stays the same: each handshake shows and believes what is good at that time."""
@@ -78,17 +69,17 @@ class Workload:
         return msgspec.structs.replace(peer, leave=(now.timestamp() + min(peer.until, self.own.until)) / 2)
 
     def admit(self, peer: Peer, caller: str, callee: str) -> None:
-        """Let one call in, of the service `caller` to `callee`, which is served here.
+        """Let one call in, of the service `caller` to `callee`, which is served here; `""` calls from outside.
 
-        Raises Unauthenticated where the peer's certificate is over, Forbidden where it does not hold the caller, or
-        the caller has not declared that it calls this one.
+        A peer speaks for the services that it holds, and passes on what was asked of them: a process that holds the
+        callee, too, may hand over its calls. Raises Unauthenticated where its certificate is over, Forbidden where it
+        does not hold the caller. Whether that one has declared the call is asked by whoever serves it.
         """
         if self._clock.now().timestamp() >= peer.until:
             raise Unauthenticated(detail=f"The certificate of {peer.id} is over: connect again.")
-        if caller not in peer.services:
-            raise Forbidden(detail=f"{peer.id} does not hold {caller!r}.")
-        if callee not in self._calls.get(caller, ()):
-            raise Forbidden(detail=f"{caller!r} has not declared that it calls {callee!r}.")
+        if (caller or OUTSIDE) not in peer.services and callee not in peer.services:
+            who = f"does not hold {caller!r}" if caller else "does not pass on what comes from outside"
+            raise Forbidden(detail=f"{peer.id} {who}.")
 
     def refresh(self) -> bool:
         """Take what is new in the files, now; whether there was anything. Where it cannot be used that is logged, and
