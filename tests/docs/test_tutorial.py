@@ -1,4 +1,4 @@
-"""The README's tutorial, followed to the letter: the shop gets its twelfth service, and nothing complains."""
+"""The tutorial, followed to the letter: the shop gets a twelfth service, then a second process; nothing complains."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 
+import httpx2
 import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 TUTORIAL = README[README.index("## Add a service") : README.index("## Where to read on")]
+
+SPLIT = (ROOT / "docs/split.md").read_text("utf-8")
+PLAN = re.compile(r"`(examples/shop/[\w/]+\.toml)`:\n\n((?:    .*\n|\n)+)")
 
 FILE = re.compile(r"`(examples/shop/[\w/]+\.py)`:\n\n```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EDIT = re.compile(r"`(examples/shop/[\w/]+\.py)`:\n\n```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -45,6 +52,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, diff in EDIT.findall(TUTORIAL):
         file = folder / name
         file.write_text(edited(file.read_text("utf-8"), diff), "utf-8")
+    for name, text in PLAN.findall(SPLIT):
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write("\n" + dedent(text))
     return folder
 
 
@@ -98,6 +108,43 @@ def test_the_shop_starts_and_serves_reviews(repository: Path) -> None:
 
     assert re.search(r"POST +/products/\{sku\}/reviews +reviews\.write", routes)
     assert re.search(r"GET +/products/\{sku\}/reviews +reviews\.of_product", routes)
+
+
+def test_the_plan_of_the_tutorial_takes_one_service_out(repository: Path) -> None:
+    said = run(repository / "examples/shop", "enfilade.cli", "plan", "diff", "one", "apart")
+
+    assert re.search(r"service reviews +in shop +in reviews", said)
+
+
+def test_the_shop_of_two_processes_answers_as_that_of_one(repository: Path) -> None:
+    here = repository / "examples/shop"
+    header = {"authorization": f"Bearer {run(here, 'enfilade.cli', 'token', 'ann').strip()}"}
+    path, review = "/products/OLJCESPC7Z/reviews", {"stars": 5, "text": "Suits me."}
+    with running(here, "--plan", "apart") as url:
+        written = httpx2.post(url + path, json=review, headers=header, timeout=30)
+        again = httpx2.post(url + path, json=review, headers=header, timeout=30)
+        read = httpx2.get(url + path, timeout=30)
+
+    assert (written.status_code, again.status_code) == (201, 409)
+    assert read.json()["items"] == [written.json()]
+    tree = run(here, "enfilade.cli", "trace", written.headers["trace-id"])
+    page = SPLIT[SPLIT.index("```text") :]
+    assert re.findall(r"([a-z]+\.[a-z]+) +(\w+) ", tree) == re.findall(r"([a-z]+\.[a-z]+) +(\w+) ", page)
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Generator[str]:
+    """`enfilade run`; gives the address."""
+    command = [sys.executable, "-m", "enfilade.cli", "run", *options, "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as supervisor:
+        try:
+            assert supervisor.stdout is not None
+            yield supervisor.stdout.readline().removeprefix("Ready: ").strip()
+        finally:
+            supervisor.terminate()
+            supervisor.wait(60)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"enfilade new ([a-z][\w-]*)", README))))
