@@ -105,6 +105,15 @@ async def test_the_nursery_has_one_thread_and_no_file_but_its_line(nursery: Nurs
     assert not own.children()
 
 
+async def test_it_loads_more_for_those_who_are_forked_later(nursery: Nursery) -> None:
+    loaded = "['colorsys' in sys.modules, __import__('re')._cache == {}]"
+    before = await asked(nursery, "'colorsys' in sys.modules")
+    await nursery.load("colorsys", "nowhere.to.be.found", "re:purge")
+
+    assert not before
+    assert await asked(nursery, loaded) == [True, True]
+
+
 async def test_what_is_forked_is_a_child_of_the_supervisor_in_a_session_of_its_own(plan: Plan) -> None:
     async with plan.running(GOOD) as child:
         assert child.ppid() == os.getpid()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from enfilade.cli import loaded
 from enfilade.cli.refused import Refused, start_errors
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from enfilade.plan.nursery import Nursery
 
 _SELF: Final = (sys.executable, "-m", "enfilade.cli")
-_IMPORTED: Final = ("enfilade.cli.process", "enfilade.cli.serve", "enfilade.cli.plan", "enfilade.plan", "enfilade.app")
-"""What each process of ours needs."""
 
 
 def run_plan(said: str | None, name: str, host: str | None, port: int | None) -> None:
     """Start, watch and stop the processes of a plan."""
-    from enfilade.cli.serve import listening, url_of
-    from enfilade.plan import Output, share, sockets
     from enfilade.plan.nursery import Nursery
-    from enfilade.plan.servers import servers_of
 
-    with contextlib.closing(Nursery(*_IMPORTED)) as nursery:
+    with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
+        nursery.start()
+        from enfilade.cli.serve import listening, url_of  # which takes its time: the nursery does the same meanwhile
+        from enfilade.plan import Output, share, sockets
+        from enfilade.plan.servers import servers_of
+
         plan = _plan(said, name, nursery)
         output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
         with start_errors():
@@ -111,6 +112,7 @@ async def _supervise(
     from enfilade.cli.serve import signals
     from enfilade.plan import Patience, Stopped, Supervisor
 
+    await nursery.load(*loaded.by(plan))
     supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with supervisor.running(stages, stop):

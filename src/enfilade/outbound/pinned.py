@@ -23,7 +23,7 @@ _TRIED: Final = 4
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def authorities() -> ssl.SSLContext:
     """Whose certificates are believed: read once, for it takes longer than all the rest of a client."""
     return httpx2.create_ssl_context(trust_env=False)
 
@@ -48,7 +48,7 @@ class Pinned(httpx2.AsyncHTTPTransport):
         network: httpcore2.AsyncNetworkBackend | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        trust = trust or _authorities()
+        trust = trust or authorities()
         super().__init__(verify=trust, trust_env=False)
         if type(getattr(self, "_pool", None)) is not httpcore2.AsyncConnectionPool:
             raise RuntimeError("httpx2 keeps its connections elsewhere now: they would go unchecked")

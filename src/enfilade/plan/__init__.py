@@ -13,12 +13,15 @@ servers       databases and brokers that a plan runs itself, from a wheel or a p
 sockets       where the processes meet
 supervisor    starts, watches and stops the children, by stages
 child         one process under supervision
+nursery       where processes of ours are forked from
 leash         holds a program that is not ours
 line          the end of ours at the line to the supervisor
 output        what all of them write, as one stream
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from enfilade.plan.arrangement import FREE as FREE
 from enfilade.plan.arrangement import read_file as read_file
@@ -30,5 +33,16 @@ from enfilade.plan.layout import lay_out as lay_out
 from enfilade.plan.output import Output as Output
 from enfilade.plan.supervisor import Stopped as Stopped
 from enfilade.plan.supervisor import Supervisor as Supervisor
-from enfilade.plan.survey import Plan as Plan
-from enfilade.plan.survey import plan_of as plan_of
+
+if TYPE_CHECKING:
+    from enfilade.plan.survey import Plan as Plan
+    from enfilade.plan.survey import plan_of as plan_of
+
+
+def __getattr__(name: str) -> Any:
+    """What needs the whole platform is loaded when it is asked for: a supervisor has its nursery begin before."""
+    if name in ("Plan", "plan_of"):
+        from enfilade.plan import survey
+
+        return getattr(survey, name)
+    raise AttributeError(f"enfilade.plan has no {name}")

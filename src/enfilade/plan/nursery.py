@@ -39,10 +39,11 @@ _MAIN: Final = "from enfilade.plan.nursery import main; main()"
 
 
 class Nursery:
-    """The supervisor's end. What is imported there first are `modules`."""
+    """The supervisor's end."""
 
-    def __init__(self, *modules: str) -> None:
-        self._modules = modules
+    def __init__(self, *loaded: str) -> None:
+        """`loaded` are modules, and functions that fill a cache, as `module:function`."""
+        self._loaded = list(loaded)
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._ready = False
@@ -55,8 +56,19 @@ class Nursery:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  (ourselves)
-                [sys.executable, "-c", _MAIN, *self._modules], stdin=theirs.fileno(), start_new_session=True
+                [sys.executable, "-c", _MAIN, *self._loaded], stdin=theirs.fileno(), start_new_session=True
             )
+
+    async def load(self, *names: str) -> None:
+        """Have it load more, for those who are forked from now on."""
+        if sys.platform != "linux":
+            return
+        self._loaded += names
+        with contextlib.suppress(ConnectionError):  # or it is loaded at its next start
+            await self._until_ready()
+            assert self._line is not None
+            self._line.send(json.dumps({"load": names}).encode())
+            self._ready = False
 
     def close(self) -> None:
         """End it. Those who come from there go on."""
@@ -73,11 +85,8 @@ class Nursery:
         Raises OSError where that cannot be done.
         """
         for last in (False, True):  # it may have ended since it was asked last, which shows when it is asked again
-            self.start()
             try:
-                while not (self._ready or self._heard(0)):  # noqa: ASYNC110  (no loop of ours owns its socket)
-                    await asyncio.sleep(0.01)
-                self._ready = True
+                await self._until_ready()
                 # From here on at once: a process that was asked for is known, whatever is cancelled.
                 return Forked(self._ask(command, environment, fds))
             except ConnectionError:
@@ -96,6 +105,12 @@ class Nursery:
                 os.close(write)
             said = await asyncio.to_thread(answer.read)
         return await forked.wait(), said
+
+    async def _until_ready(self) -> None:
+        self.start()
+        while not (self._ready or self._heard(0)):  # noqa: ASYNC110  (no loop of ours owns its socket)
+            await asyncio.sleep(0.01)
+        self._ready = True
 
     def _ask(self, command: Sequence[str], environment: Mapping[str, str], fds: Mapping[int, int]) -> int:
         assert self._line is not None
@@ -158,24 +173,36 @@ def forks(command: Sequence[str], environment: Mapping[str, str]) -> bool:
 
 def main() -> None:
     """The nursery, and then each process that comes from it."""
-    for name in sys.argv[1:]:
-        import_module(name)
-    gc.collect()
-    gc.freeze()  # so that the collector writes nothing into what is shared
-    command = _bear()
+    line = socket.socket(fileno=0)
+    _load(line, sys.argv[1:])
+    command = _bear(line)
     sys.argv[:] = command[2:]
     sys.path[0] = str(Path.cwd())
     runpy.run_module(command[2], run_name="__main__", alter_sys=True)
 
 
-def _bear() -> Sequence[str]:
-    """Fork whoever is asked for. Comes back in each of these, with its command; ends where nobody can ask any more."""
-    line = socket.socket(fileno=0)
+def _load(line: socket.socket, names: Sequence[str]) -> None:
+    for name in names:
+        module, _, function = name.partition(":")
+        with contextlib.suppress(ImportError):  # who needs it says what to install
+            loaded = import_module(module)
+            if function:
+                getattr(loaded, function)()
+    gc.collect()
+    gc.freeze()  # so that the collector writes nothing into what is shared
     line.send(b"ready")
+
+
+def _bear(line: socket.socket) -> Sequence[str]:
+    """Fork whoever is asked for. Comes back in each of these, with its command; ends where nobody can ask any more."""
     while True:
         said, fds, _, _ = socket.recv_fds(line, _MOST, 8)
         if not said:
             sys.exit()
+        asked = json.loads(said)
+        if "load" in asked:
+            _load(line, asked["load"])
+            continue
         read, write = os.pipe()
         with os.fdopen(read, "rb") as answer:
             between = _fork()
@@ -184,7 +211,7 @@ def _bear() -> Sequence[str]:
                     os._exit(0)
                 line.detach()
                 answer.close()
-                return _become(json.loads(said), fds, write)
+                return _become(asked, fds, write)
             for fd in (write, *fds):
                 os.close(fd)
             born = answer.read() or b"%d" % -errno.EAGAIN

@@ -1,0 +1,24 @@
+"""What the nursery of a plan loads, so that its processes need not: see `enfilade.plan.nursery`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from enfilade.plan import Plan
+
+BY_ALL: Final = (
+    "enfilade.cli.process", "enfilade.cli.serve", "enfilade.cli.plan", "enfilade.plan.share", "enfilade.plan.survey",
+    "enfilade.trace.log", "enfilade.app", "uvloop",
+)  # fmt: skip
+"""By every plan, and by the question what a plan says."""
+
+
+def by(plan: Plan) -> list[str]:
+    """By this plan: drivers, which take longer than all of ours, and the certificates of the world's authorities."""
+    names = ["enfilade.outbound.pinned:authorities"]
+    if any(url.startswith("postgresql:") for url in plan.data.values()):
+        names += ["enfilade.store.postgres", "asyncpg"]
+    if plan.layout.store.events.startswith("nats:"):
+        names.append("nats.aio.client")
+    return names
