@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from enfilade.contract.marks import Key
 from enfilade.contract.message import Message
 from enfilade.errors import Conflict, KeyReused
 from enfilade.store import Entry, LeaseLost, Row, Store, atomic
+from enfilade.store.holder import gone
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
@@ -285,6 +288,27 @@ async def test_the_same_key_cannot_run_twice_at_once(store: Store, calling: Any)
         call.record = third
         await notes.write("a")
     assert await notes.notes.count() == 1
+
+
+def elsewhere() -> str:
+    """What a process names its claims, that has ended."""
+    script = "from enfilade.store.holder import named; print(named('0123'))"
+    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+
+
+async def test_what_a_process_had_begun_is_taken_over_when_it_has_ended(store: Store) -> None:
+    first = await begin(store)
+    with pytest.raises(Conflict, match="still running"):
+        await begin(store)
+    ended = elsewhere()
+    sql = "UPDATE enfilade_record SET lease = :lease"
+    await store.home.engine.write((store.home.statement(sql, "count", {"lease": ended}, quick=True),))
+
+    assert gone(ended) == (sys.platform == "linux")
+    assert not gone(first.lease)
+    assert not gone(ended.replace("@", "@another-machine"))
+    if gone(ended):
+        assert (await begin(store)).state == "running"
 
 
 async def test_a_run_that_is_released_after_its_commit_keeps_the_result(store: Store, calling: Any) -> None:

@@ -7,6 +7,7 @@ database    SQL of the service's own, answered in messages
 atomic      @atomic: the unit of work
 blobs       bytes of files
 outbox      events that commit with the rows; inbox: what is to be heard; records: idempotency
+holder      which process holds a claim, and whether it has ended
 counts      what was taken of quotas
 migrate     what the rows say against what the database has
 sqlite, postgres    the two engines

@@ -12,6 +12,7 @@ from enfilade.contract.message import Message
 from enfilade.errors import Conflict, KeyReused
 from enfilade.secrets.seal import Seal, Unsealable
 from enfilade.store.engine import Statement, Want
+from enfilade.store.holder import gone, named
 from enfilade.store.home import Home
 from enfilade.store.outbox import moment
 
@@ -85,13 +86,13 @@ class Records:
         return None if found is None else found[0]
 
     async def begin(self, key: str, operation: str, principal: str, fingerprint: str, lease: float) -> Record:
-        """Claim the key for `lease` seconds, after which another run may take it over.
+        """Claim the key for `lease` seconds, after which another run may take it over, or when our process has ended.
 
         State "running" or "committed": the claim is ours, go on. "done": the reply is there. Raises Conflict (409)
         where another run holds the claim, KeyReused (422) where the key was used for another request.
         """
         fingerprint = self._seal.digest(fingerprint.encode())
-        now, token = self._home.clock.now(), self._home.token()
+        now, token = self._home.clock.now(), named(self._home.token())
         same: dict[str, Any] = {"key": key, "operation": operation, "principal": principal}
         ends = now + timedelta(seconds=lease)
         (count,) = await self._write(
@@ -112,9 +113,12 @@ class Records:
             return record
         (count,) = await self._write(
             f"UPDATE enfilade_record SET lease = :lease, ends = :ends WHERE {_SAME} AND lease = :before "
-            f"AND ends <= :now AND state <> 'done'",
-            "count", **same, lease=token, ends=ends, before=record.lease, now=now,
+            f"AND ends <= :now AND state = :state",
+            "count", **same, lease=token, ends=ends, before=record.lease, state=record.state,
+            now=until if (left := gone(record.lease)) else now,
         )  # fmt: skip
+        if not count and left:  # what it had begun was stored this moment, or another run was quicker
+            return await self.begin(key, operation, principal, fingerprint, lease)
         if not count:
             raise Conflict(detail=f"The request with the key {key!r} is still running, until {until} at most.")
         return replaced(record, lease=token)
