@@ -74,17 +74,16 @@ def _import(name: str) -> ModuleType:
 def mismatches(contract: Contract, cls: type) -> list[Finding]:
     """Where a class does not keep to its contract, for those who do not run a type checker."""
     findings: list[Finding] = []
-    where = place(cls)
     if not getattr(cls, "__final__", False):
         what = f"{cls.__name__} is not @final, so type checkers do not see a method that it lacks."
-        findings.append(Finding(where, what, f"Put @final above class {cls.__name__}.", "not-final"))
+        findings.append(Finding(place(cls), what, f"Put @final above class {cls.__name__}.", "not-final"))
     for operation in contract.operations:
         said = inspect.getattr_static(contract.type, operation.name)
         done = inspect.getattr_static(cls, operation.name)
         if done is said:
             what = f"{cls.__name__} does not implement {operation.name}."
             remedy = f"Write `async def {operation.name}{inspect.signature(said)}` in it."
-            findings.append(Finding(where, what, remedy, "missing-method"))
+            findings.append(Finding(place(cls), what, remedy, "missing-method"))
             continue
         findings.extend(_differences(operation.name, said, done))
     return findings
@@ -92,22 +91,23 @@ def mismatches(contract: Contract, cls: type) -> list[Finding]:
 
 def _differences(name: str, said: Any, done: Any) -> list[Finding]:
     method = inspect.unwrap(done)
-    where = place(method)
     promised = inspect.signature(said).parameters
     kept = inspect.signature(method).parameters
     if list(promised) != list(kept):
         what = f"{name} takes ({', '.join(kept)}), its contract says ({', '.join(promised)})."
-        return [Finding(where, what, "Give it the contract's parameters, in their order.", "parameters")]
+        return [Finding(place(method), what, "Give it the contract's parameters, in their order.", "parameters")]
     findings: list[Finding] = []
     for parameter, ours in zip(promised.values(), kept.values(), strict=True):
         if parameter.default != ours.default:
             what = f"{name}({ours.name}) has another default than its contract; the contract's is used."
-            findings.append(Finding(where, what, "Say the same default, so that nobody is misled.", "default"))
+            findings.append(Finding(place(method), what, "Say the same default, so that nobody is misled.", "default"))
     if inspect.iscoroutinefunction(said) and not inspect.iscoroutinefunction(method):
-        findings.append(Finding(where, f"{name} is not async.", f"Write `async def {name}`.", "not-async"))
+        findings.append(Finding(place(method), f"{name} is not async.", f"Write `async def {name}`.", "not-async"))
     if not inspect.iscoroutinefunction(said) and not inspect.isasyncgenfunction(method):
         remedy = f"Write `async def {name}` with `yield`."
-        findings.append(Finding(where, f"{name} does not yield, and its contract says Stream.", remedy, "not-stream"))
+        findings.append(
+            Finding(place(method), f"{name} does not yield, and its contract says Stream.", remedy, "not-stream")
+        )
     return findings
 
 
