@@ -16,6 +16,7 @@ from enfilade.cli.plan import plan
 from enfilade.cli.policy import policy
 from enfilade.cli.routes import routes
 from enfilade.cli.run import run
+from enfilade.cli.scale import scale
 from enfilade.cli.secrets import secrets
 from enfilade.cli.token import token
 from enfilade.cli.trace import trace
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    new, run, plan, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users, clients,
-    keys,
+    new, run, plan, scale, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users,
+    clients, keys,
 ):  # fmt: skip
     main.add_command(command)

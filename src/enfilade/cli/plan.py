@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from enfilade.cli.refused import start_errors
+from enfilade.cli.steer import in_force
 from enfilade.cli.table import table
 from enfilade.cli.target import app_argument, app_option, configuration, json_option, load_beside, near
 
@@ -51,8 +52,9 @@ def list_(app: str | None, as_json: bool) -> None:
 @click.argument("name", default="one")
 @app_option
 @click.option("--origin", is_flag=True, help="Say which file or variable said so.")
+@click.option("--force", is_flag=True, help="The plan that runs, with all that was changed since it started.")
 @json_option
-def show(name: str, app: str | None, origin: bool, as_json: bool) -> None:
+def show(name: str, app: str | None, origin: bool, force: bool, as_json: bool) -> None:
     """Show what holds in a plan.
 
     Its processes, services and stores. Finds all that is wrong with it, and starts nothing.
@@ -61,7 +63,7 @@ def show(name: str, app: str | None, origin: bool, as_json: bool) -> None:
 
     from enfilade.plan.shown import lines
 
-    found = _plan(app, name)
+    found = in_force(app) if force else _plan(app, name)
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found, origin=origin)))
 
 

@@ -17,7 +17,9 @@ from enfilade.cli.refused import Refused, start_errors
 
 if TYPE_CHECKING:
     from enfilade.plan import Output, Plan, Program
+    from enfilade.plan.force import Force
     from enfilade.plan.nursery import Nursery
+    from enfilade.plan.steer import Programs
 
 _SELF: Final = (sys.executable, "-m", "enfilade.cli")
 
@@ -29,7 +31,8 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
     with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
         nursery.start()
         from enfilade.cli.serve import listening, url_of  # which takes its time: the nursery does the same meanwhile
-        from enfilade.plan import Output, share, sockets
+        from enfilade.plan import Output, sockets
+        from enfilade.plan.force import Force
         from enfilade.plan.servers import servers_of
 
         plan = _plan(said, name, nursery)
@@ -38,9 +41,12 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
             run = sockets.run_folder(plan.folder)
             with sockets.alone(run), listening(host or plan.host, plan.port if port is None else port) as listener:
                 servers = servers_of(plan)
-                share.write(share.Told(plan=plan, over=servers.over(plan.said)), run)
-                stages = [servers.programs, *_stages(plan, said, listener)]
-                asyncio.run(_supervise(plan, output, stages, url_of(listener), nursery))
+                force = Force(plan, servers.over(plan.said), run, output)
+
+                def programs(plan: Plan, name: str) -> list[Program]:
+                    return _programs(plan, name, said, listener)
+
+                asyncio.run(_supervise(force, output, servers.programs, programs, url_of(listener), nursery))
 
 
 def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
@@ -65,27 +71,32 @@ def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
         raise Refused(f"the plan {name} cannot be read: {wrong}", "Look at: enfilade plan show") from wrong
 
 
-def _stages(plan: Plan, said: str | None, listener: socket.socket) -> list[list[Program]]:
+def _stages(plan: Plan, programs: Programs) -> list[list[Program]]:
     """Commands, then services, then more of the same, then the front: each when those before it are ready."""
+    stages: list[list[Program]] = [[], [], [], []]
+    for name, process in plan.layout.processes.items():
+        for at, program in enumerate(programs(plan, name)):
+            stages[0 if process.command else 3 if process.front else 2 if at else 1].append(program)
+    return [one for one in stages if one]
+
+
+def _programs(plan: Plan, name: str, said: str | None, listener: socket.socket) -> list[Program]:
+    """The replicas of a process."""
     from enfilade.plan import Program
     from enfilade.plan.share import code_of
     from enfilade.plan.sockets import passed
 
     host, port, *_ = listener.getsockname()
-    stages: list[list[Program]] = [[], [], [], []]
-    for name, process in plan.layout.processes.items():
+    process = plan.layout.processes[name]
+    made: list[Program] = []
+    for at in range(1, process.replicas + 1):
+        own = name if at == 1 else f"{name}@{at}"
         if process.command:
-            programs = [
-                Program(
-                    name=name if at == 1 else f"{name}@{at}", command=_found(process.command), ready=process.ready,
-                    environment=process.environment, memory=process.memory,
-                )
-                for at in range(1, process.replicas + 1)
-            ]  # fmt: skip
-            stages[0] += programs
-            continue
-        for at in range(1, process.replicas + 1):
-            own = name if at == 1 else f"{name}@{at}"
+            program = Program(
+                name=own, command=_found(process.command), ready=process.ready, environment=process.environment,
+                memory=process.memory,
+            )  # fmt: skip
+        else:
             program = Program(
                 name=own,
                 command=[*_SELF, "run", *([said] if said else []), "--plan", plan.layout.name, "--process", own],
@@ -97,8 +108,8 @@ def _stages(plan: Plan, said: str | None, listener: socket.socket) -> list[list[
                 port=listener if process.front else None,
                 memory=process.memory,
             )  # fmt: skip
-            stages[3 if process.front else 1 if at == 1 else 2].append(program)
-    return [one for one in stages if one]
+        made.append(program)
+    return made
 
 
 def _found(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,15 +118,21 @@ def _found(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 async def _supervise(
-    plan: Plan, output: Output, stages: Sequence[Sequence[Program]], url: str, nursery: Nursery
+    force: Force, output: Output, servers: Sequence[Program], programs: Programs, url: str, nursery: Nursery
 ) -> None:
     from enfilade.cli.serve import signals
-    from enfilade.plan import Patience, Stopped, Supervisor
+    from enfilade.plan import Patience, Stopped, Supervisor, control
+    from enfilade.plan.steer import Steering
 
     await nursery.load(*loaded.by(plan))
+    plan = force.plan
     supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
-        async with supervisor.running(stages, stop):
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(supervisor.running([servers, *_stages(plan, programs)], stop))
+            steering = Steering(force, supervisor, programs, output)
+            await stack.enter_async_context(steering.working())
+            await stack.enter_async_context(control.serving(steering, plan.folder))
             click.echo(f"Ready: {url}")
             await stop.wait()
             output.tell("stopping: finishing what runs; Ctrl-C again ends at once")

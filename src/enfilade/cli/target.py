@@ -77,6 +77,12 @@ def module_beside(said: str | None, name: str) -> ModuleType | None:
     return _import(path) if importlib.util.find_spec(path) is not None else None
 
 
+def configuration_of(said: str | None) -> Config:
+    """The configuration of an app that is not imported for it: it may be broken, and another of its builds may run."""
+    name, folder = (said, _root(said, Path.cwd())) if said else _find(Path.cwd())
+    return configuration((folder / name.partition(":")[0].replace(".", "/")).parent)
+
+
 def config_of(app: App) -> Config:
     """The configuration that a loaded app starts with."""
     assert app.config is not None
