@@ -55,6 +55,6 @@ def test_each_folder_has_its_page_and_its_tests() -> None:
     pages = {"endpoint": "rest", "govern": "check"}
     folders = [one.name for one in (ROOT / "src/enfilade").iterdir() if (one / "__init__.py").exists()]
 
-    assert len(folders) == 15
+    assert len(folders) == 16
     assert [one for one in folders if not (ROOT / "docs" / f"{pages.get(one, one)}.md").exists()] == []
     assert [one for one in folders if not (ROOT / "tests" / one).is_dir()] == []

@@ -108,6 +108,13 @@ class VirtualClock:
         heapq.heappush(self._waiting, (self._elapsed + seconds, next(self._order), timer))
         return timer
 
+    @property
+    def due(self) -> float:
+        """When the next of those who wait wakes, on `monotonic()`; infinite where nobody waits."""
+        while self._waiting and self._waiting[0][2].callback is None:
+            heapq.heappop(self._waiting)
+        return self._waiting[0][0] if self._waiting else float("inf")
+
     async def advance(self, by: timedelta | float) -> None:
         """Move time forward; whoever sleeps till then wakes at his moment, in order."""
         end = self._elapsed + (by.total_seconds() if isinstance(by, timedelta) else by)

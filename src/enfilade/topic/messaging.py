@@ -34,6 +34,8 @@ class Messaging:
         self.relays: list[Relay] = []
         self._transport = transport or Local()
         self._watches: list[Watch] = []
+        self._begun = 0
+        """How many of them work."""
         self._clock = clock
         self._recorder = recorder
         self._pace = pace or Pace()
@@ -64,22 +66,36 @@ class Messaging:
     async def start(self, *, background: bool = True) -> None:
         """Begin the schedules and work until `stop`. In tests, `background=False` leaves the work to `settle`."""
         try:
-            if background:
-                await asyncio.gather(*(watch.start() for watch in self._watches))
-            await self._transport.start(background=background)
-            for dispatcher in self.dispatchers:
-                await dispatcher.start(background=background)
+            await self.begin(background=background)
         except BaseException:
             await self.stop()
             raise
+
+    async def begin(self, *, background: bool = True) -> None:
+        """The same for those who joined since then."""
+        new, self._begun = slice(self._begun, None), len(self._watches)
+        watches, dispatchers, relays = self._watches[new], self.dispatchers[new], self.relays[new]
         if background:
-            for relay in self.relays:
+            await asyncio.gather(*(watch.start() for watch in watches))
+        await self._transport.start(background=background)
+        for dispatcher in dispatchers:
+            await dispatcher.start(background=background)
+        if background:
+            for relay in relays:
                 relay.start()
 
     async def settle(self) -> None:
         """Until nothing is due at this moment: time does not move, and handlers that fail raise nothing here."""
-        while sum([await one.turn() for one in (*self.relays, self._transport, *self.dispatchers)]):
+        while await self.hand_on() + await self.deliver():
             pass
+
+    async def hand_on(self) -> int:
+        """Hand on what was said and is due, a batch of each service; how much it was."""
+        return sum([await one.turn() for one in (*self.relays, self._transport)])
+
+    async def deliver(self) -> int:
+        """Run the handlers and timers that are due, to their ends; how many."""
+        return sum([await one.turn() for one in self.dispatchers])
 
     async def next_due(self) -> datetime | None:
         """The next moment after this one at which something is due; None where nothing is awaited."""
