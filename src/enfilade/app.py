@@ -50,7 +50,9 @@ def stations(tools: Tools, users: Sequence[Station]) -> tuple[Station | Outside,
         guard.policies(tools.policy),  # and by the central policies
         guard.deadline(),  # how long
         Outside(tools.bulkhead.station),  # how many at once
+        *((tools.spread,) if tools.spread else ()),  # here, or in another process of a plan
         guard.idempotency(),  # again, or for the first time
+        *((tools.mirror,) if tools.mirror else ()),  # and perhaps at a variant, in rehearsal
         guard.raises(),  # only declared problems leave
         *((through_codec,) if tools.isolate else ()),  # development: what a wire would have made of it
     )

@@ -65,6 +65,9 @@ class Tools:
     meters: guard.Meters
     bulkhead: guard.Bulkhead
     isolate: bool
+    spread: Station | None = None
+    """Of a service that other processes may serve, too."""
+    mirror: Station | None = None
 
 
 Row = Callable[[Tools, Sequence[Station]], tuple[Station | Outside, ...]]
@@ -98,11 +101,11 @@ class Running:
         self.clock = app.clock
         self.placement = Placement(app.services, app.builders, config, app.share)
         self._exit = AsyncExitStack()
-        self.mesh = Mesh(app.share, app.clock)
-        self._exit.callback(self.mesh.close)
         self._own = provider_of(self.placement, config, lambda: self.get(Provider))
         self.supplies = Supplies(app.name, config, app.clock, self._exit, sources, self._own, app.share.replica)
         self.recorder = self.supplies.recorder
+        self.mesh = Mesh(app.share, app.clock, self.recorder.metrics)
+        self._exit.callback(self.mesh.close)
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self._transport())
         self.stores: dict[str, Store] = {}
         """By service name, of those that keep something."""
@@ -110,6 +113,10 @@ class Running:
         """By operation id: the whole row."""
         self._inside: dict[str, Handler] = {}
         """The same for calls between services."""
+        self._served: dict[str, Handler] = {}
+        """The same for those that come from another process, of what is served here."""
+        self._idle: dict[str, Sequence[Consumer]] = {}
+        """By service: what is not heard here as long as no calls come here."""
         self.served: tuple[Served, ...] = ()
         services = self.placement.services
         self._callers = {
@@ -173,6 +180,9 @@ class Running:
             for other in placed.calls:
                 self._callers[other].add(name)
         self.mesh.change(share)
+        if self._hear() and "start" not in self._waiting:
+            joining = asyncio.create_task(self.messaging.begin(background=self._background), name="enfilade-join")
+            self._exit.callback(joining.cancel)
 
     async def _missing(self) -> list[Finding]:
         """The secrets that services ask for and no source has."""
@@ -237,20 +247,15 @@ class Running:
         resolvers = self._resolvers()
         for name, placed in self.placement.services.items():
             tools = self._tools(name, meters, resolvers)
-            stations = self._stations(tools, self.app.stations)
-            ends = self._ends(placed)
-            for operation in placed.contract.operations:
-                end = ends[operation.id]
-                self.handlers[operation.id] = row(operation, stations, end)
-                self._inside[operation.id] = row(operation, stations, end, inside=True)
-            if name in self.stores and not self.app.share.idle(name):
-                self.messaging.join(self.stores[name], self._consumers(placed, tools))
+            self._rows(placed, tools)
+            if name in self.stores:
+                self._idle[name] = self._consumers(placed, tools)
+        self._hear()
         contracts = tuple(placed.contract for placed in self.placement.services.values())
         here = {name for name, placed in self.placement.services.items() if placed.build is not None}
-        inside = {id: handler for id, handler in self._inside.items() if id.partition(".")[0] in here}
         self.site = Site(
             name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock,
-            inside=inside, callers=self.callers,
+            inside=self._served, callers=self.callers,
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
             url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
@@ -259,11 +264,33 @@ class Running:
             site = self.site if share.front else replace(self.site, only=frozenset(here))
             self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
 
+    def _rows(self, placed: Placed, tools: Tools) -> None:
+        """The rows of a service: what comes from another process or from the edge was meant for this one."""
+        ends, share, users = self._ends(placed), self.app.share, self.app.stations
+        served = chosen = self._stations(tools, users)
+        if share.process and placed.build is not None:
+            chosen = self._stations(replace(tools, spread=self.mesh.spread(placed.contract)), users)
+        for operation in placed.contract.operations:
+            id, end = operation.id, ends[operation.id]
+            self.handlers[id] = row(operation, chosen if share.front and not share.edge else served, end)
+            self._inside[id] = row(operation, chosen, end, inside=True)
+            if placed.build is not None:
+                self._served[id] = self._inside[id] if chosen is served else row(operation, served, end, inside=True)
+
+    def _hear(self) -> bool:
+        """Join those who hear events, all but variants that no calls come to; whether there are new ones."""
+        joining = [name for name in self._idle if not self.app.share.idle(name)]
+        for name in joining:
+            self.messaging.join(self.stores[name], self._idle.pop(name))
+        return bool(joining)
+
     def callers(self, service: str) -> Collection[str]:
         """The services that may call this one: those whose constructors name its contract."""
         return self._callers.get(service, ())
 
     def _tools(self, service: str, meters: guard.Meters, resolvers: Sequence[Resolver]) -> Tools:
+        placed = self.placement.services[service]
+        mirrored = placed.build is not None and self.app.share.process
         return Tools(
             store=self.stores.get(service),
             recorder=self.recorder,
@@ -274,7 +301,8 @@ class Running:
             policy=self.policy,
             meters=meters,
             bulkhead=guard.Bulkhead(self.config.concurrency),
-            isolate=self.config.isolate and not self.placement.services[service].ways,
+            isolate=self.config.isolate and not placed.ways,
+            mirror=self.mesh.mirror(placed.contract) if mirrored else None,
         )
 
     def _resolvers(self) -> Sequence[Resolver]:
@@ -292,7 +320,7 @@ class Running:
     def _ends(self, placed: Placed) -> Mapping[str, Handler]:
         """Where the rows of a service end: at its methods, or at its address."""
         if placed.ways:
-            return self.mesh.ends(placed.contract, placed.ways)
+            return self.mesh.ends(placed.contract)
         if placed.build is None:
             return remote.connect(placed.contract, placed.at, self.supplies.remote(placed.at))
         instance = self._instances[placed.contract.name]
@@ -307,7 +335,7 @@ class Running:
         if not isinstance(placed.build, type):
             return ()
         name = placed.contract.name
-        stations = self._stations(replace(tools, callers=_everybody), self.app.stations)
+        stations = self._stations(replace(tools, callers=_everybody, mirror=None), self.app.stations)
         instance = self._instances[name]
         return consumers_of(placed.build, name, lambda one: row(one, stations, hosted(one, instance), inside=True))
 

@@ -52,11 +52,12 @@ class Transport(Taker, Protocol):
         ...
 
     def hear(self, hearer: Hearer, watch: Watch) -> None:
-        """Give it the entries of its topics, from the process of its service that leads; before `start`."""
+        """Give it the entries of its topics, from the process of its service that leads, once it is started."""
         ...
 
     async def start(self, *, background: bool = True) -> None:
-        """Be ready to carry. Raises StartError, with the remedy. Without `background`, `turn` gives what has come."""
+        """Be ready to carry, and once more for those who hear since then. Raises StartError, with the remedy. Without
+        `background`, `turn` gives what has come."""
         ...
 
     async def turn(self) -> int:

@@ -27,6 +27,9 @@ class Nats:
         self._turns: frozenset[str] = frozenset()
         self._ears: list[Ear] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._begun = 0
+        """How many of them are ready."""
+        self._open = False
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -39,11 +42,14 @@ class Nats:
         self._ears += (Ear(self._link, hearer, topic, watch, self._clock) for topic in topics)
 
     async def start(self, *, background: bool = True) -> None:
-        await self._link.open()
-        for ear in self._ears:  # before anybody here says something
+        if not self._open:
+            await self._link.open()
+            self._open = True
+        new, self._begun = self._ears[self._begun :], len(self._ears)
+        for ear in new:  # before anybody here says something
             await ear.ready()
         if background:
-            self._tasks = [asyncio.create_task(ear.run(), name=f"ear {ear.durable}") for ear in self._ears]
+            self._tasks += [asyncio.create_task(ear.run(), name=f"ear {ear.durable}") for ear in new]
 
     async def accept(self, entries: Sequence[Entry]) -> None:
         turns = [entry for entry in entries if entry.topic in self._turns]
