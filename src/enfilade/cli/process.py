@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enfilade.cli.refused import start_errors
@@ -14,14 +15,18 @@ from enfilade.cli.target import configuration, load_beside
 if TYPE_CHECKING:
     from enfilade.app import App
     from enfilade.config import Config
+    from enfilade.endpoint.http1 import OurEdge
     from enfilade.plan.line import Line
     from enfilade.running import Running
 
 
 def run_process(said: str | None, process: str) -> None:
     """Serve what the plan gives to `process` until the word to stop: `orders`, or `orders@2`, its second replica."""
+    from enfilade.cli.edge import stand
     from enfilade.cli.serve import run_until_stopped
+    from enfilade.endpoint.http1 import OurEdge
     from enfilade.plan import line, share, sockets
+    from enfilade.plan.edge import EDGE
     from enfilade.trace import log
 
     app, beside = load_beside(said, share.code())
@@ -35,23 +40,36 @@ def run_process(said: str | None, process: str) -> None:
         held = line.hold(config.drain * 2 + 2)
         held.say(line.TOOK, told.revision)
         log.configure(json=told.plan.json)
-        run_until_stopped(_serve(app, config, address, sockets.inherited(), held))
+        if app.share.edge and name == EDGE:
+            run_until_stopped(stand(app, config, told, held))
+        else:
+            edge = OurEdge() if app.share.edge else None
+            run_until_stopped(_serve(app, config, address, sockets.inherited(), held, edge))
 
 
-async def _serve(app: App, config: Config, address: str, listener: socket.socket | None, line: Line) -> None:
+async def _serve(
+    app: App, config: Config, address: str, listener: socket.socket | None, line: Line, edge: OurEdge | None
+) -> None:
     from enfilade.cli.serve import accepting, collect_less, signals
+    from enfilade.endpoint import http1
     from enfilade.endpoint.rpc import listening
     from enfilade.plan.line import READY
+    from enfilade.plan.sockets import public_of
 
     leave: Callable[[], Awaitable[None]] | None = None
     with signals() as stop:
         async with contextlib.AsyncExitStack() as stack:
             running = await stack.enter_async_context(app.running())
             await stack.enter_async_context(listening(running.mesh.serve(running.site), address, drain=config.drain))
+            if edge is not None and app.share.front and app.mounts:
+                listener = http1.bound(Path(public_of(address).removeprefix("unix:")))
+            elif edge is not None and running.served:
+                door = http1.Door(served=running.served, proxies=edge)
+                await stack.enter_async_context(http1.listening(door, public_of(address), drain=config.drain))
             if listener is None:
                 collect_less()
             else:
-                leave = await stack.enter_async_context(accepting(app, running, listener, config.drain))
+                leave = await stack.enter_async_context(accepting(app, running, listener, config.drain, edge))
             following = asyncio.create_task(_follow(line, running, config.folder, stop, leave), name="line")
             stack.callback(following.cancel)
             line.say(READY)

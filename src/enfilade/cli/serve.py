@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import uvicorn
 
 from enfilade.cli.refused import Refused
-from enfilade.endpoint.http1 import Connection, Door, Proxies
+from enfilade.endpoint.http1 import Connection, Door, Forwarded, OurEdge, Proxies
 
 if TYPE_CHECKING:
     from enfilade.app import App
@@ -50,14 +50,15 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
 
 @asynccontextmanager
 async def accepting(
-    app: App, running: Running, listener: socket.socket, drain: float
+    app: App, running: Running, listener: socket.socket, drain: float, edge: OurEdge | None = None
 ) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """Answer what comes to a listener, for an app that runs; at the end, finish what has come.
 
     Gives a way to leave a listener that other processes have, too: nothing more is accepted, and each connection is
     answered once more, and told so, within `drain` seconds. So no client loses a request to a connection that closes.
+    Where `edge` asks there, it is believed.
     """
-    settings = _settings(app, running, drain)
+    settings = _settings(app, running, drain, edge)
     settings.load()
     server = uvicorn.Server(settings)
     # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
@@ -137,14 +138,14 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _settings(app: App, running: Running, drain: float) -> uvicorn.Config:
+def _settings(app: App, running: Running, drain: float, edge: OurEdge | None) -> uvicorn.Config:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)  # what it says at start and end we say ourselves
     # Whom to believe about the client's address is the operator's to say; by default nobody.
     believed = os.environ.get("FORWARDED_ALLOW_IPS")
     return uvicorn.Config(
         app,
-        http=cast("Any", _driver(running, None if believed is None else Proxies(believed))),
+        http=cast("Any", _driver(running, edge or (None if believed is None else Proxies(believed)))),
         ws="auto" if app.mounts else "none",
         lifespan="off",  # the app is started around the server, so that an error at start is an error here
         log_config=None,
@@ -156,7 +157,7 @@ def _settings(app: App, running: Running, drain: float) -> uvicorn.Config:
     )
 
 
-def _driver(running: Running, proxies: Proxies | None) -> Callable[..., asyncio.Protocol]:
+def _driver(running: Running, proxies: Forwarded | None) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes the protocol of each connection with."""
     doors: list[Door] = []
 

