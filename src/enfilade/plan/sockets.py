@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,21 @@ def alone(run: Path) -> Generator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def reserved(listener: socket.socket) -> Generator[None]:
+    """Inside, a listener is closed, and its address is left to another program of ours that opens it by itself.
+
+    On Linux nobody else can take it, not even while that program is started again (`SO_REUSEPORT` of socket(7)).
+    """
+    where = listener.getsockname()
+    with socket.socket(listener.family, socket.SOCK_STREAM) as kept:
+        listener.close()
+        if sys.platform == "linux":
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            kept.bind(where)
         yield
 
 
