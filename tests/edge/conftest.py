@@ -1,133 +1,43 @@
-"""A small app on a port, and a real Envoy before it; a plain server that tells what reached it."""
+"""A small app on a port, and a real Envoy before it; the same app as a plan; a server that tells what reached it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import os
+import re
+import shutil
+import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol, final
+from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import pytest_asyncio
 
-from enfilade import (
-    App,
-    Flow,
-    Message,
-    Meta,
-    Rate,
-    Role,
-    Scope,
-    Stream,
-    anyone,
-    command,
-    contract,
-    peers,
-    query,
-    signed_in,
-)
+from enfilade import App
 from enfilade.cli.serve import serving
 from enfilade.clock import SystemClock
 from enfilade.config import Config, TraceConfig
 from enfilade.contract.read import read
 from enfilade.edge import Edge, Gateway, Listen, Route, Upstream, pages, routes
-from enfilade.endpoint import Cors, rest
+from enfilade.endpoint import rest
 from enfilade.identity import DevelopmentIssuer, Issuer, Tokens
 
-CORS = Cors(origins=("https://shop.example",), credentials=True)
+HERE = str(Path(__file__).parent)
+sys.path.insert(0, HERE)
+
+from post.app import CORS  # noqa: E402
+from post.parcels.contract import Parcels  # noqa: E402
+from post.stamps.contract import Stamps  # noqa: E402
+
 AUDIENCE = "parcels"
-
-
-class Parcel(Message):
-    id: str
-    to: Annotated[str, Meta(max_length=100_000)] = ""
-
-
-@contract(owner="post", version=1, needs=anyone)
-class Parcels(Protocol):
-    @query("GET /parcels/{id}")
-    async def parcel(self, id: str) -> Parcel: ...
-
-    @query("GET /parcels/latest")
-    async def latest(self) -> Parcel: ...
-
-    @query("GET /parcels", needs=signed_in)
-    async def mine(self) -> Parcel: ...
-
-    @command("POST /parcels", needs=Scope("parcels:write"), body="2KB", status=201)
-    async def send(self, to: str) -> Parcel: ...
-
-    @command("DELETE /parcels/{id}", needs=Role("clerk") | Scope("parcels:all"))
-    async def lose(self, id: str) -> None: ...
-
-    @query("GET /counted", rate=Rate("3/minute"))
-    async def counted(self) -> Parcel: ...
-
-    @query("GET /weighed", rate=Rate("10/minute", cost=5), needs=signed_in)
-    async def weighed(self) -> Parcel: ...
-
-    @query("GET /inside", needs=peers)
-    async def inside(self) -> Parcel: ...
-
-    @query("GET /slow", timeout=0.2)
-    async def slow(self) -> Parcel: ...
-
-    @query("GET /parcels/{id}/way", flow=Flow(lasting="10s"))
-    def way(self, id: str) -> Stream[Parcel]: ...
-
-    @command("PUT /parcels/{id}/label", body="4MB")
-    async def label(self, id: str, data: Stream[bytes]) -> Parcel: ...
-
-    @query("GET /large")
-    async def large(self) -> Parcel: ...
-
-
-@final
-class ParcelsService(Parcels):
-    async def parcel(self, id: str) -> Parcel:
-        return Parcel(id=id)
-
-    async def latest(self) -> Parcel:
-        return Parcel(id="the latest")
-
-    async def mine(self) -> Parcel:
-        return Parcel(id="mine")
-
-    async def send(self, to: str) -> Parcel:
-        return Parcel(id="new", to=to)
-
-    async def lose(self, id: str) -> None: ...
-
-    async def counted(self) -> Parcel:
-        return Parcel(id="counted")
-
-    async def weighed(self) -> Parcel:
-        return Parcel(id="weighed")
-
-    async def inside(self) -> Parcel:
-        return Parcel(id="inside")
-
-    async def slow(self) -> Parcel:
-        await asyncio.sleep(5)
-        return Parcel(id="slow")
-
-    async def way(self, id: str) -> AsyncGenerator[Parcel]:
-        for at in ("hall", "van", "door"):
-            yield Parcel(id=id, to=at)
-
-    async def label(self, id: str, data: Stream[bytes]) -> Parcel:
-        size = 0
-        async for piece in data:
-            size += len(piece)
-        return Parcel(id=id, to=str(size))
-
-    async def large(self) -> Parcel:
-        return Parcel(id="large", to="x" * 5000)
 
 
 @dataclass
@@ -211,8 +121,7 @@ async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Town
     config = Config(
         folder=str(folder / "app"), data="sqlite::memory:", audience=AUDIENCE, trace=TraceConfig(file=False)
     )
-    app = App("post", services=[Parcels], endpoints=[rest("/", cors=CORS)], config=config)
-    app.service(Parcels).by(ParcelsService)
+    app = App("post", services=[Parcels, Stamps], endpoints=[rest("/", cors=CORS)], config=config)
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(serving(app, port=0))
@@ -227,10 +136,10 @@ async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Town
                 Upstream(name="first", at=(first.address,)),
                 Upstream(name="second", at=(second.address,)),
             ),
-            routes=(*routes(read(Parcels), "parcels"), *pages("parcels")),
+            routes=(*routes(read(Parcels), "parcels"), *routes(read(Stamps), "parcels"), *pages("parcels")),
             issuers=(key.issuer,),
             cors=CORS,
-            resource="",
+            cors_headers=("Enfilade-Tenant", "X-Enfilade-Peer"),
             log=folder / "access.log",
         )
         gateway = await stack.enter_async_context(Gateway(edge, folder / "envoy", workers=1))
@@ -253,3 +162,116 @@ async def town(whole: Town) -> AsyncGenerator[Town]:
 @pytest.fixture
 def town_contract() -> type:
     return Parcels
+
+
+PLAN = """
+[edged]
+extends = "split"
+
+[edged.process.stamps]
+replicas = 2
+
+[edged.edge]
+run = "envoy:"
+threads = 1
+variant = "x-variant"
+
+[edged.edge.route.legacy]
+path = "/legacy"
+to = "http://{first}/before"
+scopes = ["legacy"]
+rates = [{{ limit = "6/minute", per = "caller" }}]
+body = "1KB"
+
+[edged.edge.route.partner]
+path = "/partner"
+to = "http://{second}/"
+openapi = "partner.json"
+"""
+PARTNER = {"openapi": "3.1.0", "paths": {"/things": {"get": {}, "post": {}}, "/things/{id}": {"get": {}}}}
+
+
+@dataclass
+class Arranged:
+    """The app as several processes behind the edge of a plan."""
+
+    town: Town
+    folder: Path
+    outside: httpx2.AsyncClient
+    supervisor: asyncio.subprocess.Process
+    lines: list[str]
+
+    @property
+    def process(self) -> httpx2.AsyncClient:
+        return self.town.process
+
+    def bearer(self, subject: str = "ann", **said: Any) -> dict[str, str]:
+        return self.town.bearer(subject, **said)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.supervisor.pid).children(recursive=True)
+
+    def envoy(self) -> psutil.Process:
+        return next(one for one in self.family() if one.name() == "envoy")
+
+    async def until(self, line: str) -> None:
+        """Until somebody wrote such a line."""
+        async with asyncio.timeout(60):
+            while not any(re.search(line, one) for one in self.lines):  # noqa: ASYNC110  (nothing tells us)
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def arranging(folder: Path, plan: str, *arguments: str) -> AsyncGenerator[tuple[Any, str, list[str]]]:
+    """A plan at work: its supervisor, its address, and what all of it writes."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
+    supervisor = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "enfilade.cli", "run", "post.app:app", "--plan", plan, "--port", "0", *arguments),
+        cwd=folder, env={**environment, "PYTHONPATH": HERE}, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+    )  # fmt: skip
+    lines: list[str] = []
+
+    async def read() -> None:
+        assert supervisor.stderr is not None
+        async for line in supervisor.stderr:
+            lines.append(line.decode().rstrip())  # noqa: PERF401  (they are looked at while more come)
+
+    reading = asyncio.create_task(read())
+    try:
+        assert supervisor.stdout is not None
+        said = (await supervisor.stdout.readline()).decode()
+        assert said.startswith("Ready: "), "\n".join(lines)
+        yield supervisor, said.split()[1], lines
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            supervisor.send_signal(signal.SIGTERM)
+        await supervisor.wait()
+        await reading
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def arranged(whole: Town, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Arranged]:
+    folder = tmp_path_factory.mktemp("plan")
+    (folder / ".enfilade").mkdir()
+    shutil.copy(whole.folder / "app" / "issuer.json", folder / ".enfilade")
+    (folder / "enfilade.toml").write_text(f'audience = "{AUDIENCE}"')
+    (folder / "plan.toml").write_text(PLAN.format(first=whole.first.address, second=whole.second.address))
+    (folder / "partner.json").write_text(json.dumps(PARTNER))
+    async with (
+        arranging(folder, "edged") as (supervisor, url, lines),
+        httpx2.AsyncClient(base_url=url, timeout=20) as outside,
+    ):
+        yield Arranged(whole, folder, outside, supervisor, lines)
+
+
+@pytest.fixture
+def arrange() -> Any:
+    """Another plan at work, for tests that end it."""
+    return arranging
+
+
+@pytest.fixture
+def app_folder() -> Path:
+    """Where the app is imported from."""
+    return Path(HERE)

@@ -1,0 +1,216 @@
+"""The edge of a plan: who answers what, what services are told, what is not ours, and what happens when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_request_goes_straight_to_the_processes_of_its_service(arranged: Any) -> None:
+    found = {(await arranged.outside.get("/stamps/s1")).json()["process"] for _ in range(20)}
+
+    assert len(found) == 2
+    assert found < {one.pid for one in arranged.family()}
+
+
+async def test_what_a_service_asks_of_others_goes_on_inside(arranged: Any) -> None:
+    assert (await arranged.outside.get("/stamps/of/p7")).json()["id"] == "p7"
+
+
+async def test_the_description_is_of_all_services(arranged: Any) -> None:
+    paths = (await arranged.outside.get("/openapi.json")).json()["paths"]
+
+    assert {"/parcels/{id}", "/stamps/{id}"} < set(paths)
+    assert (await arranged.outside.get("/docs")).status_code == 200
+    assert (await arranged.outside.get("/.well-known/api-catalog")).status_code == 200
+
+
+async def test_the_provider_is_asked_at_its_addresses(arranged: Any) -> None:
+    url = str(arranged.outside.base_url).rstrip("/")
+    said = (await arranged.outside.get("/.well-known/openid-configuration")).json()
+    preflight = {"origin": "https://anywhere.example", "access-control-request-method": "POST"}
+
+    assert said["issuer"] == url
+    assert (await arranged.outside.get("/jwks.json")).json()["keys"]
+    assert (await arranged.outside.get("/authorize")).status_code == 400
+    asked = await arranged.outside.options("/token", headers=preflight)
+    assert asked.headers["access-control-allow-origin"] == "*"
+    asked = await arranged.outside.options("/token", headers={**preflight, "origin": "https://shop.example"})
+    assert asked.headers.get_list("access-control-allow-origin") == ["*"]
+
+
+async def test_nobody_outside_says_what_only_services_say(arranged: Any) -> None:
+    said = {"enfilade-tenant": "acme", "x-enfilade-peer": "orders"}
+
+    assert (await arranged.process.get("/stamps/said", headers=said)).json()["said"] == "acmeorders"
+    assert (await arranged.outside.get("/stamps/said", headers=said)).json()["said"] == ""
+
+
+async def test_what_is_mounted_is_told_who_asks(arranged: Any) -> None:
+    said = {"x-forwarded-for": "10.1.2.3", "enfilade-edge-client": "10.1.2.4", "x-forwarded-proto": "https"}
+    told = (await arranged.outside.post("/old/things?x=1", headers={**said, "authorization": "Basic x"})).json()
+
+    assert told["path"] in ("/old/things", "/things")
+    assert told["client"][0] == "127.0.0.1"
+    assert told["scheme"] == "http"
+    assert told["head"]["host"] == arranged.outside.base_url.netloc.decode()
+    assert told["head"]["authorization"] == "Basic x"
+
+
+async def test_what_is_not_known_reaches_no_service(arranged: Any) -> None:
+    assert (await arranged.outside.get("/nobody/knows")).status_code == 404
+    assert (await arranged.outside.delete("/stamps/s1")).status_code == 405
+    assert (await arranged.outside.get("/metrics")).status_code == 404
+    await arranged.until(r'"path":"/nobody/knows".*"why":"direct_response"')
+    await arranged.until(r'"method":"DELETE".*"path":"/stamps/s1".*"why":"direct_response"')
+
+
+async def test_a_quota_of_a_day_is_one_for_all_processes_of_a_service(arranged: Any) -> None:
+    answers = [(await arranged.outside.get("/stamps/rare")) for _ in range(8)]
+
+    assert [one.status_code for one in answers].count(200) == 3
+    assert answers[-1].json()["type"] == "/problems/too-many-requests"
+
+
+async def test_a_caller_may_ask_for_a_process(arranged: Any) -> None:
+    assert (await arranged.outside.get("/stamps/s1", headers={"x-variant": "stamps"})).status_code == 200
+
+
+async def test_what_is_not_ours_stands_behind_the_same_guards(arranged: Any, town: Any) -> None:
+    knows = arranged.bearer(scopes=["legacy"])
+    ask = arranged.outside.get
+
+    assert (await ask("/legacy/a")).status_code == 401
+    assert (await ask("/legacy/a", headers=arranged.bearer())).status_code == 403
+    large = await arranged.outside.post("/legacy", headers=knows, content=b"x" * 2000)
+    assert large.status_code == 413
+    asked = await ask("/legacy/a?b=c", headers={**knows, "cookie": "c=d", "enfilade-tenant": "t"})
+    assert asked.json()["path"] == "/before/a?b=c"
+    assert not {"authorization", "cookie", "enfilade-tenant", "enfilade-edge-client"} & set(asked.json()["fields"])
+    assert asked.json()["fields"]["host"] == town.first.address
+    assert (await ask("/legacy", headers=knows)).json()["path"] == "/before"
+    assert (await ask("/legacyx", headers=knows)).status_code == 404
+    assert {(await ask("/legacy/a", headers=knows)).status_code for _ in range(8)} == {200, 429}
+
+
+async def test_of_what_is_described_only_that_is_passed_on(arranged: Any) -> None:
+    ask = arranged.outside.get
+
+    assert (await ask("/partner/things/7")).json()["path"] == "/things/7"
+    assert (await arranged.outside.post("/partner/things")).json()["method"] == "POST"
+    assert (await ask("/partner/other")).status_code == 404
+    assert (await ask("/partner")).status_code == 404
+    assert (await arranged.outside.delete("/partner/things")).status_code == 405
+    assert (await ask("/partner/things", headers={"authorization": "Bearer x.y.z"})).status_code == 401
+
+
+@pytest.mark.parametrize("which", ["envoy", "its process"])
+async def test_one_that_is_killed_comes_back(arranged: Any, which: str) -> None:
+    envoy = arranged.envoy()
+    arranged.lines.clear()
+    os.kill(envoy.pid if which == "envoy" else envoy.ppid(), signal.SIGKILL)
+    await arranged.until("edge is ready again")
+
+    assert (await arranged.outside.get("/stamps/s1")).status_code == 200
+    assert not envoy.is_running()
+
+
+async def test_an_edge_stands_before_one_process_and_leaves_nothing_behind(tmp_path: Path, arrange: Any) -> None:
+    (tmp_path / "plan.toml").write_text('[one.edge]\nrun = "envoy:"\nlog = ""')
+    async with arrange(tmp_path, "one") as (supervisor, url, lines), httpx2.AsyncClient(base_url=url) as outside:
+        found = [(await outside.get(path)).status_code for path in ("/stamps/s1", "/readyz", "/jwks.json", "/old")]
+        family = psutil.Process(supervisor.pid).children(recursive=True)
+        supervisor.kill()
+
+        assert found == [200] * 4
+        assert "envoy" in {one.name() for one in family}
+        async with asyncio.timeout(60):
+            while any(one.is_running() for one in family):  # noqa: ASYNC110  (nothing tells us)
+                await asyncio.sleep(0.05)
+        assert not any('"operation"' in line and line.startswith("edge") for line in lines)
+
+
+# -- what is said at once
+
+
+def told(folder: Path, app: Path, *arguments: str, code: int = 1) -> str:
+    command = [sys.executable, "-m", "enfilade.cli", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, env={**environment, "PYTHONPATH": str(app)}
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+async def test_a_plan_says_what_its_edge_is_and_what_said_so(arranged: Any, app_folder: Path) -> None:
+    shown = told(arranged.folder, app_folder, "plan", "show", "edged", "--origin", "--app", "post.app:app", code=0)
+    found = {" ".join(one.split()) for one in shown.splitlines()}
+
+    assert "edge run envoy: # plan.toml [edged.edge]" in found
+    assert any(one.startswith("process edge Envoy # plan.toml [edged.edge]") for one in found)
+    assert any(one.startswith("edge route legacy /legacy to http://127.0.0.1:") for one in found)
+    differs = told(arranged.folder, app_folder, "plan", "diff", "split", "edged", "--app", "post.app:app", code=0)
+    assert "edge run" in differs
+    assert "edge route partner" in differs
+
+
+async def test_a_plan_is_told_all_that_is_wrong_with_its_edge(tmp_path: Path, app_folder: Path) -> None:
+    (tmp_path / "plan.toml").write_text("""
+        [wrong.edge]
+        run = "nginx:"
+        http3 = true
+        log = "nowhere/edge.log"
+        [wrong.edge.route.a]
+        path = "/a"
+        to = "ftp://example"
+        [wrong.edge.route.b]
+        path = "/b"
+        to = "https://example"
+        rates = ["7/day"]
+        [wrong.edge.route.c]
+        path = "/c"
+        to = "https://example"
+        openapi = "nowhere.json"
+        [wrong.process.all]
+        services = "*"
+        front = true
+        [mistyped.edge]
+        runs = "envoy:"
+        [mistyped.edge.route.a]
+        path = "a"
+    """)
+    said = told(tmp_path, app_folder, "run", "post.app:app", "--plan", "wrong")
+
+    for one in ("'nginx:' is no edge", "HTTP/3 is spoken with TLS only", "'ftp://example' is no address",
+                "'7/day' is not counted at the edge", "nowhere.json", "in no folder"):  # fmt: skip
+        assert one in said
+    assert "plan.toml [wrong.edge.route.c]" in said
+    assert "unknown field `runs`" in told(tmp_path, app_folder, "run", "post.app:app", "--plan", "mistyped")
+
+
+async def test_a_missing_envoy_or_a_port_that_is_taken_is_told_before_anything_starts(
+    tmp_path: Path, app_folder: Path
+) -> None:
+    (tmp_path / "plan.toml").write_text('[one.edge]\nrun = "envoy:"\n[gone.edge]\nrun = "envoy:/nowhere/envoy"\n')
+    (tmp_path / "plan.toml").write_text(
+        (tmp_path / "plan.toml").read_text() + '[gone.process.all]\nservices = "*"\nfront = true\n'
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = told(tmp_path, app_folder, "run", "post.app:app", "--plan", "one", "--port", port)
+
+    assert "is taken: another program listens there" in said
+    assert "/nowhere/envoy is no program" in told(tmp_path, app_folder, "run", "post.app:app", "--plan", "gone")
