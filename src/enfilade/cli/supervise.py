@@ -124,8 +124,8 @@ async def _supervise(
     from enfilade.plan import Patience, Stopped, Supervisor, control
     from enfilade.plan.steer import Steering
 
-    await nursery.load(*loaded.by(plan))
     plan = force.plan
+    await nursery.load(*loaded.by(plan))
     supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with contextlib.AsyncExitStack() as stack:
