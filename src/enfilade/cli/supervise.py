@@ -7,8 +7,8 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -30,8 +30,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
 
     with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
         nursery.start()
-        from enfilade.cli.serve import listening, url_of  # which takes its time: the nursery does the same meanwhile
-        from enfilade.plan import Output, sockets
+        from enfilade.plan import Output, sockets  # which takes its time: the nursery does the same meanwhile
         from enfilade.plan.force import Force
         from enfilade.plan.servers import servers_of
 
@@ -39,14 +38,44 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
         output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
         with start_errors():
             run = sockets.run_folder(plan.folder)
-            with sockets.alone(run), listening(host or plan.host, plan.port if port is None else port) as listener:
+            with sockets.alone(run), _address(plan, host, port) as address:
                 servers = servers_of(plan)
                 force = Force(plan, servers.over(plan.said), run, output)
 
                 def programs(plan: Plan, name: str) -> list[Program]:
-                    return _programs(plan, name, said, listener)
+                    return _programs(plan, name, said, address)
 
-                asyncio.run(_supervise(force, output, servers.programs, programs, url_of(listener), nursery))
+                asyncio.run(_supervise(force, output, servers.programs, programs, address.url, nursery))
+
+
+class _Address(NamedTuple):
+    """Where the app is reached."""
+
+    host: str
+    port: int
+    url: str
+    listener: socket.socket | None
+    """The port, which the front is given; None where Envoy opens it by itself."""
+
+
+@contextlib.contextmanager
+def _address(plan: Plan, host: str | None, port: int | None) -> Generator[_Address]:
+    """The public address, which nobody else has meanwhile. Raises Refused, also where its Envoy is missing."""
+    from enfilade.cli.edge import binary
+    from enfilade.cli.serve import listening, url_of
+    from enfilade.plan.sockets import reserved
+
+    edge = plan.layout.edge
+    if edge.run:
+        binary(edge.run)
+    with listening(host or plan.host, plan.port if port is None else port) as listener:
+        bound, taken, *_ = listener.getsockname()
+        url = url_of(listener)
+        if not edge.run:
+            yield _Address(bound, taken, url, listener)
+            return
+        with reserved(listener):
+            yield _Address(bound, taken, url.replace("http:", "https:") if edge.certificate else url, None)
 
 
 def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
@@ -72,22 +101,27 @@ def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
 
 
 def _stages(plan: Plan, programs: Programs) -> list[list[Program]]:
-    """Commands, then services, then more of the same, then the front: each when those before it are ready."""
-    stages: list[list[Program]] = [[], [], [], []]
+    """Commands, then services, then more of the same, then the front, then the edge: each when those before it are
+    ready."""
+    from enfilade.plan.edge import EDGE
+
+    stages: list[list[Program]] = [[], [], [], [], []]
+    edge = EDGE if plan.layout.edge.run else ""
     for name, process in plan.layout.processes.items():
         for at, program in enumerate(programs(plan, name)):
-            stages[0 if process.command else 3 if process.front else 2 if at else 1].append(program)
+            last = 4 if name == edge else 3 if process.front else 0
+            stages[0 if process.command else last or (2 if at else 1)].append(program)
     return [one for one in stages if one]
 
 
-def _programs(plan: Plan, name: str, said: str | None, listener: socket.socket) -> list[Program]:
+def _programs(plan: Plan, name: str, said: str | None, address: _Address) -> list[Program]:
     """The replicas of a process."""
     from enfilade.plan import Program
     from enfilade.plan.share import code_of
     from enfilade.plan.sockets import passed
 
-    host, port, *_ = listener.getsockname()
     process = plan.layout.processes[name]
+    port = address.listener if process.front else None
     made: list[Program] = []
     for at in range(1, process.replicas + 1):
         own = name if at == 1 else f"{name}@{at}"
@@ -102,10 +136,11 @@ def _programs(plan: Plan, name: str, said: str | None, listener: socket.socket) 
                 command=[*_SELF, "run", *([said] if said else []), "--plan", plan.layout.name, "--process", own],
                 ours=True,
                 environment={
-                    **process.environment, **code_of(plan, name), "ENFILADE_HOST": host, "ENFILADE_PORT": str(port),
-                    **(passed(listener) if process.front else {}),
+                    **process.environment, **code_of(plan, name),
+                    "ENFILADE_HOST": address.host, "ENFILADE_PORT": str(address.port),
+                    **(passed(port) if port is not None else {}),
                 },
-                port=listener if process.front else None,
+                port=port,
                 memory=process.memory,
             )  # fmt: skip
         made.append(program)
