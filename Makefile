@@ -28,6 +28,9 @@ test: .venv/ready  ## lint, types, layers and all tests
 attack: .venv/ready  ## ask the shop for all that its description allows and forbids, at length
 	@ENFILADE_ATTACK=$(or $(N),300) $(BIN)/pytest tests/wire
 
+faults: .venv/ready  ## kill each process of the split shop and let it hang, and see what works without it, about three minutes
+	@ENFILADE_FAULTS=split $(BIN)/pytest -s tests/faults
+
 fmt: .venv/ready  ## format and mend what can be mended
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
@@ -35,4 +38,4 @@ fmt: .venv/ready  ## format and mend what can be mended
 bench: .venv/ready  ## measure every claim, about five minutes
 	@for claim in bench/*.py; do echo "$$claim" && $(BIN)/python $$claim; done
 
-.PHONY: help setup demo test attack fmt bench
+.PHONY: help setup demo test attack faults fmt bench

@@ -28,6 +28,7 @@ async def story(stage: Stage, ann: Caller) -> None:
     for sku in (_MUG, _JAR):
         await stage.acting("eve", roles=["warehouse"]).of(Inventory).recount(sku, 100)
     await ann.of(Catalog).product(_MUG)
+    await ann.of(Catalog).page(_MUG)
     await ann.of(Cart).put(_MUG, 2)
     await ann.of(Cart).remove(_MUG)
     await ann.of(Cart).basket()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from enfilade import Money, Offset, Slice, Unavailable
 from shop.carrier.contract import AddressRefused, Parcel, Tariff
-from shop.catalog.contract import START, Product, UnknownProduct
+from shop.catalog.contract import START, Product, ProductPage, UnknownProduct
 from shop.orders.contract import Order, OrderLine, OrderPlaced
 from shop.psp.contract import CardDeclined, Charge, UnknownCharge
 from shop.shipping.contract import Address
@@ -34,6 +34,9 @@ class SmallCatalog:
             if one.sku == sku:
                 return one
         raise UnknownProduct(sku=sku)
+
+    async def page(self, sku: str) -> ProductPage:
+        return ProductPage(product=await self.product(sku), bought_with=())
 
     async def everything(self) -> tuple[Product, ...]:
         return self.all

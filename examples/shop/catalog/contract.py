@@ -23,6 +23,14 @@ class Product(Message):
     categories: tuple[str, ...]
 
 
+class ProductPage(Message):
+    """What a customer sees of a product."""
+
+    product: Product
+    bought_with: tuple[Product, ...]
+    """What others bought with it, the most frequent first; none where nobody can say so at the moment."""
+
+
 class Item(Message):
     """So many of one product: in a cart, in an order, on a shelf."""
 
@@ -46,6 +54,11 @@ class Catalog(Protocol):
     @query("GET /products/{sku}", raises=[UnknownProduct])
     async def product(self, sku: Sku) -> Product:
         """One product at today's price."""
+        ...
+
+    @query("GET /products/{sku}/page", raises=[UnknownProduct])
+    async def page(self, sku: Sku) -> ProductPage:
+        """One product, with what others bought with it."""
         ...
 
     @query(needs=peers)

@@ -5,16 +5,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import final
 
-from enfilade import Message, Money, Offset, Slice
+from enfilade import Message, Money, Offset, Slice, Unavailable
 from enfilade.contract.codec import codec
-from shop.catalog.contract import START, Catalog, Product, Sku, UnknownProduct
+from enfilade.service import deadline
+from shop.catalog.contract import START, Catalog, Product, ProductPage, Sku, UnknownProduct
+from shop.recommendations.contract import Recommendations
 
 _FILE = Path(__file__).with_name("products.json")
+_PATIENCE = 0.3
+"""Seconds that a page waits for what it can do without."""
 
 
 @final
 class CatalogService(Catalog):
-    def __init__(self) -> None:
+    def __init__(self, recommendations: Recommendations) -> None:
+        self._recommendations = recommendations
         self._products = _read(_FILE)
 
     async def products(self, category: str = "", page: Offset = START) -> Slice[Product]:
@@ -25,6 +30,17 @@ class CatalogService(Catalog):
         if sku not in self._products:
             raise UnknownProduct(sku=sku)
         return self._products[sku]
+
+    async def page(self, sku: Sku) -> ProductPage:
+        return ProductPage(product=await self.product(sku), bought_with=await self._bought_with(sku))
+
+    async def _bought_with(self, sku: str) -> tuple[Product, ...]:
+        try:
+            with deadline(_PATIENCE):
+                found = await self._recommendations.bought_with(sku)
+        except Unavailable:
+            return ()  # nobody leaves a page because it recommends nothing
+        return tuple(self._products[one.sku] for one in found if one.sku in self._products)
 
     async def everything(self) -> tuple[Product, ...]:
         return tuple(self._products.values())
