@@ -21,6 +21,7 @@ from enfilade.cli.secrets import secrets
 from enfilade.cli.token import token
 from enfilade.cli.trace import trace
 from enfilade.cli.users import users
+from enfilade.cli.variants import variants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 for command in (
-    new, run, plan, scale, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy, users,
-    clients, keys,
+    new, run, plan, variants, scale, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy,
+    users, clients, keys,
 ):  # fmt: skip
     main.add_command(command)
