@@ -12,6 +12,7 @@ from enfilade.contract.operation import Contract
 from enfilade.endpoint import rpc
 from enfilade.endpoint.letters import LETTERS, Between
 from enfilade.endpoint.mirror import VARIANTS, Compared, Glass, Mirror, Mirrors
+from enfilade.endpoint.ready import READINESS, UNREADY, unready
 from enfilade.endpoint.site import Served, Site
 from enfilade.endpoint.spread import Road, Spread
 from enfilade.errors import Problem
@@ -85,9 +86,15 @@ class Mesh:
         if self._between is not None:
             inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
             site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)
-        inside = {**site.inside, VARIANTS.operations[0].id: self._compared}
-        site = replace(site, contracts=(*site.contracts, VARIANTS), inside=inside)
+        inside = {**site.inside, VARIANTS.operations[0].id: self._compared, UNREADY.id: _waiting(site)}
+        site = replace(site, contracts=(*site.contracts, VARIANTS, READINESS), inside=inside)
         return rpc.rpc().serve(site)
+
+    async def unready(self) -> tuple[str, ...]:
+        """What other processes wait for that are the primary ones of services."""
+        primary = {ways[0].process for ways in self.share.ways.values()} - {self.share.process}
+        ends = {process: rpc.connect(READINESS, self._link(process))[UNREADY.id] for process in sorted(primary)}
+        return await unready(ends, self._clock)
 
     def close(self) -> None:
         """Hang up."""
@@ -152,6 +159,13 @@ class Mesh:
         """Seconds that calls wait for a process that cannot be reached: none for a variant, there is another way."""
         variant = any(way.process == process for ways in self.share.ways.values() for way in ways[1:])
         return 0.0 if variant else _PATIENCE
+
+
+def _waiting(site: Site) -> Handler:
+    async def unready(_: Call) -> tuple[str, ...]:
+        return site.unready()
+
+    return unready
 
 
 def _sent(handler: Handler) -> Handler:

@@ -261,7 +261,8 @@ class Running:
         )  # fmt: skip
         share = self.app.share
         if share.front or (share.edge and here):
-            site = self.site if share.front else replace(self.site, only=frozenset(here))
+            others = self.mesh.unready if share.front and share.process else None
+            site = replace(self.site, others=others, only=None if share.front else frozenset(here))
             self.served = tuple(endpoint.serve(site) for endpoint in self.app.endpoints)
 
     def _rows(self, placed: Placed, tools: Tools) -> None:

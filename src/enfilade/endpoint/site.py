@@ -32,7 +32,9 @@ class Site:
     recorder: Recorder
     blobs: Blobs
     unready: Callable[[], tuple[str, ...]]
-    """What the app still waits for, by name; empty when it is ready."""
+    """What this process still waits for, by name; empty when it is ready."""
+    others: Callable[[], Awaitable[tuple[str, ...]]] | None = None
+    """What the other processes of the app wait for, where somebody here knows them all."""
     url: str = ""
     """What it is reached by from outside, as settings say it; empty where only requests say it."""
     issuers: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """What every app answers besides its contracts: whether it lives, whether it is ready, its numbers, and what it offers.
 
 /healthz                    the process answers
-/readyz                     it has all that it needs; 503 names what it waits for
+/readyz                     the app has all that it needs; 503 names what it waits for
 /metrics                    Prometheus text; keep it from strangers at the edge
 /.well-known/api-catalog    where the description is (RFC 9727)
 /openapi.json, /docs        the description, for programs and for people
@@ -47,7 +47,7 @@ def live() -> Exchange:
 
 def ready(site: Site, problems: Problems) -> Exchange:
     async def answer(request: Request, values: list[str]) -> Response:
-        waiting = site.unready()
+        waiting = (*site.unready(), *(await site.others() if site.others is not None else ()))
         if waiting:
             return problems.answer(Unready(waiting=waiting), request)
         return _now(b'{"status":"ready"}', "application/json")
