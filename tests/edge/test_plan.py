@@ -116,6 +116,21 @@ async def test_of_what_is_described_only_that_is_passed_on(arranged: Any) -> Non
     assert (await ask("/partner/things", headers={"authorization": "Bearer x.y.z"})).status_code == 401
 
 
+async def test_the_app_is_ready_when_all_its_processes_are(arranged: Any) -> None:
+    parcels = next(one for one in arranged.family() if "--process parcels" in " ".join(one.cmdline()))
+    try:
+        parcels.suspend()
+        told = await arranged.outside.get("/readyz")
+        alive = await arranged.outside.get("/healthz")
+    finally:
+        parcels.resume()
+
+    assert (told.status_code, told.json()["waiting"], alive.status_code) == (503, ["parcels"], 200)
+    async with asyncio.timeout(60):
+        while (await arranged.outside.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("which", ["envoy", "its process"])
 async def test_one_that_is_killed_comes_back(arranged: Any, which: str) -> None:
     envoy = arranged.envoy()
