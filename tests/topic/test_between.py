@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from enfilade import App, Event, anyone, command, contract, query
 from enfilade.config import AuditConfig, Config, TraceConfig
 from enfilade.errors import StartError
+from enfilade.placement import Share, Way
 from enfilade.service import Key, Row, Table, Topic, atomic, on
 
 
@@ -94,3 +96,21 @@ async def test_an_address_that_is_no_broker_is_refused_at_start(config: Callable
     with pytest.raises(StartError, match="no broker for events"):
         async with app(Orders, OrdersService, config("kafka://here")).running():
             ...
+
+
+async def test_a_variant_hears_from_when_it_gets_a_share(broker: Any, config: Callable[[str], Config]) -> None:
+    def ways(share: float) -> Share:
+        shares = (Way(process="old", share=100 - share), Way(process="next", share=share))
+        return Share(process="next", at={"old": ("unix:/nowhere",)}, ways={"notifications": shares})
+
+    there = app(Notifications, NotificationsService, config(broker.url))
+    there.share = ways(0)
+    async with app(Orders, OrdersService, config(broker.url)).running() as here, there.running() as variant:
+        assert variant.messaging.dispatchers == []
+        variant.rearrange(ways(100))
+        async with asyncio.timeout(30):
+            for number in itertools.count():
+                await here.get(Orders).place(f"ord_{number}")
+                await asyncio.sleep(0.05)
+                if await variant.stores["notifications"].table(MailRow).count():
+                    break
