@@ -21,4 +21,6 @@ def by(plan: Plan) -> list[str]:
         names += ["enfilade.store.postgres", "asyncpg"]
     if plan.layout.store.events.startswith("nats:"):
         names.append("nats.aio.client")
+    if plan.layout.edge.run:
+        names += ["enfilade.cli.edge", "enfilade.edge", "enfilade.plan.border"]
     return names

@@ -35,6 +35,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
         from enfilade.plan.servers import servers_of
 
         plan = _plan(said, name, nursery)
+        asyncio.run(nursery.load(*loaded.by(plan)))  # which it does while servers are made and started
         output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
         with start_errors():
             run = sockets.run_folder(plan.folder)
@@ -45,7 +46,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
                 def programs(plan: Plan, name: str) -> list[Program]:
                     return _programs(plan, name, said, address)
 
-                asyncio.run(_supervise(force, output, servers.programs, programs, address.url, nursery))
+                asyncio.run(_supervise(force, output, said, servers.programs, programs, address.url, nursery))
 
 
 class _Address(NamedTuple):
@@ -153,19 +154,24 @@ def _found(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 async def _supervise(
-    force: Force, output: Output, servers: Sequence[Program], programs: Programs, url: str, nursery: Nursery
+    force: Force,
+    output: Output,
+    said: str | None,
+    servers: Sequence[Program],
+    programs: Programs,
+    url: str,
+    nursery: Nursery,
 ) -> None:
     from enfilade.cli.serve import signals
     from enfilade.plan import Patience, Stopped, Supervisor, control
     from enfilade.plan.steer import Steering
 
     plan = force.plan
-    await nursery.load(*loaded.by(plan))
     supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(supervisor.running([servers, *_stages(plan, programs)], stop))
-            steering = Steering(force, supervisor, programs, output)
+            steering = Steering(force, supervisor, programs, output, said)
             await stack.enter_async_context(steering.working())
             await stack.enter_async_context(control.serving(steering, plan.folder))
             click.echo(f"Ready: {url}")
