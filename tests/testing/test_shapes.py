@@ -361,7 +361,7 @@ async def test_a_secret_that_is_missing_is_told_in_each_shape(shape: Shape, bank
 
 
 def test_a_shape_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Misuse, match="one of plain, codec, rpc"):
+    with pytest.raises(Misuse, match="one of plain, codec, rpc, split"):
         Stage(app, shape="round")  # type: ignore[arg-type]
 
     monkeypatch.setenv("ENFILADE_SHAPE", "square")

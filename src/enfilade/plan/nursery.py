@@ -41,9 +41,11 @@ _MAIN: Final = "from enfilade.plan.nursery import main; main()"
 class Nursery:
     """The supervisor's end."""
 
-    def __init__(self, *loaded: str) -> None:
-        """`loaded` are modules, and functions that fill a cache, as `module:function`."""
+    def __init__(self, *loaded: str, environment: Mapping[str, str] | None = None) -> None:
+        """`loaded` are modules, and functions that fill a cache, as `module:function`; `environment` are variables that
+        it has besides, and who comes from it."""
         self._loaded = list(loaded)
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._ready = False
@@ -56,7 +58,10 @@ class Nursery:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  (ourselves)
-                [sys.executable, "-c", _MAIN, *self._loaded], stdin=theirs.fileno(), start_new_session=True
+                [sys.executable, "-c", _MAIN, *self._loaded],
+                stdin=theirs.fileno(),
+                env={**os.environ, **self._environment},
+                start_new_session=True,
             )
 
     async def load(self, *names: str) -> None:

@@ -21,6 +21,12 @@ part      a process as the test moves it, and the contract of that
 play      what is to be started, whatever the shape
 whole     the shapes plain and codec: one process
 apart     the shape rpc: several that meet over sockets, in the process of the test
+split     the shape split: several that are forked for the test
+started   one of them, as the test has it
+told      what it is told, and the app in it
+child     what it does
+count     how many calls are under way
+spoken    the secrets of a test
 """
 
 from __future__ import annotations

@@ -6,18 +6,14 @@ The test is one more: it serves its fakes, and the app's endpoints.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Final
 
 from enfilade.endpoint.rpc import listening
 from enfilade.plan.sockets import address_of
 from enfilade.running import Running
 from enfilade.testing.part import Part, Player
-from enfilade.testing.play import TESTS, Play
+from enfilade.testing.play import DRAIN, TESTS, Play, quiet
 from enfilade.testing.scene import Scene
 from enfilade.testing.whole import inside
-
-DRAIN: Final = 0.2
-"""Seconds for calls that are under way when a test is over."""
 
 
 async def open_apart(play: Play, exit: AsyncExitStack) -> Scene:
@@ -26,7 +22,8 @@ async def open_apart(play: Play, exit: AsyncExitStack) -> Scene:
     runnings: list[Running] = []
     for process in (*layout.processes, TESTS):
         app = play.part(layout.share(process), layout.services(process))
-        running = play.running(app)
+        app.stations = (play.count.station, *app.stations)
+        running = quiet(app, play.book, play.secrets)
         await running.start()
         exit.push_async_callback(running.stop)
         served = running.mesh.serve(running.site)

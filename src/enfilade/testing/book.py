@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from enfilade.call import Call, current
+from enfilade.call import Call, Handler, Station, current
 from enfilade.contract.codec import codec
+from enfilade.contract.declare import command, contract
 from enfilade.contract.message import Event, Message, event_name
+from enfilade.contract.need import peers
+from enfilade.contract.operation import Operation
+from enfilade.contract.read import read
 from enfilade.topic import Topic
 
 E = TypeVar("E", bound=Event)
@@ -19,6 +23,19 @@ class Note(Message):
 
     topic: str
     body: bytes
+
+
+@contract(name="stage-book", needs=peers)
+class Told(Protocol):
+    """Where the processes of a stage tell what they say."""
+
+    @command(body="64MB")
+    async def hear(self, notes: tuple[Note, ...]) -> None:
+        """Note what was committed."""
+        ...
+
+
+TOLD: Final = read(Told)
 
 
 class Book:
@@ -37,8 +54,8 @@ class Book:
         self._notes = [one for one in self._notes if one[0] is not call or one[1] is call.unit]
         self._notes.append((call, call.unit, event))
 
-    def hear(self, notes: Sequence[Note]) -> None:
-        """Take what was committed elsewhere."""
+    async def hear(self, notes: Sequence[Note]) -> None:
+        """Take what was committed elsewhere: `Told` as the test serves it."""
         self._told += notes
 
     def take(self, call: Call) -> tuple[Note, ...]:
@@ -56,6 +73,36 @@ class Book:
         kinds = {event_name(one): one for one in (*_below(kind), kind)}
         there = [codec(kinds[one.topic]).decode(one.body) for one in self._told if one.topic in kinds]
         return (*here, *there)
+
+
+def telling(book: Book, told: Told) -> Station:
+    """A station that tells what a call has committed, before it is answered."""
+
+    def station(operation: Operation, handler: Handler) -> Handler:
+        async def tell(call: Call) -> None:
+            if notes := book.take(call):
+                await told.hear(notes)
+
+        async def unary(call: Call) -> Any:
+            try:
+                return await handler(call)
+            finally:
+                await tell(call)
+
+        async def stream(call: Call) -> Any:
+            return items(call, await handler(call))
+
+        async def items(call: Call, made: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+            try:
+                async for item in made:
+                    yield item
+            finally:
+                await made.aclose()
+                await tell(call)
+
+        return stream if operation.style in ("stream", "bytes") else unary
+
+    return station
 
 
 def _below(kind: type[E]) -> Iterator[type[E]]:

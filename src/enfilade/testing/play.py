@@ -26,9 +26,14 @@ from enfilade.running import Running
 from enfilade.secrets import Source
 from enfilade.testing.book import Book
 from enfilade.testing.count import Count
+from enfilade.testing.spoken import Spoken
 
 TESTS: Final = "tests"
 """The test, as a peer and as a process."""
+SECRETS: Final = "secrets"
+"""The folder of secrets, in the stage's own."""
+DRAIN: Final = 0.2
+"""Seconds for calls that are under way when a test is over."""
 
 
 @dataclass
@@ -37,32 +42,22 @@ class Play:
 
     app: App
     """The stage's own copy."""
+    original: App
+    """What it is a copy of."""
     config: Config
     clock: VirtualClock
+    seed: int
     book: Book
-    secrets: Source
+    secrets: Spoken
     fakes: Set[Any]
     """The contracts that the test itself serves."""
     count: Count = field(default_factory=Count)
-
-    def running(self, app: App) -> Running:
-        """A process of the app, not started yet. Nothing happens in it by itself."""
-        return Running(
-            app,
-            self.config,
-            stations,
-            background=False,
-            topic=self.book.topic,
-            outsiders=[TESTS],
-            sources=[self.secrets],
-        )
 
     def part(self, share: Share, services: Set[str]) -> App:
         """The app, as one process has it that serves these."""
         app = copy.copy(self.app)
         app.config, app.clock, app.share = self.config, self.clock, share
         app.builders = {kind: build for kind, build in app.builders.items() if read(kind).name in services}
-        app.stations = (self.count.station, *app.stations)
         return app
 
     def lay_out(self, *, front: bool) -> Layout:
@@ -95,8 +90,8 @@ class Layout:
         self._told = Told(plan=plan, over={})
         self._folder = folder
         self._front = plan.layout.front
-        self.processes = tuple(name for name in plan.layout.processes if name not in (TESTS, self._front))
-        """Those that serve nothing but services of the app."""
+        self.processes = tuple(name for name in plan.layout.processes if name != TESTS)
+        """All but the test."""
 
     def services(self, process: str) -> Set[str]:
         """What a process serves."""
@@ -108,6 +103,12 @@ class Layout:
         if process in self._told.plan.layout.processes:
             return share_of(self._told, process, self._folder)
         return replace(share_of(self._told, self._front, self._folder), process=process, replica=process, front=False)
+
+
+def quiet(app: App, book: Book, secrets: Source) -> Running:
+    """An app, not started yet, in which nothing happens by itself."""
+    config = app.config or Config()
+    return Running(app, config, stations, background=False, topic=book.topic, outsiders=[TESTS], sources=[secrets])
 
 
 def _lacking(app: App, kind: Any) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
     plain   in one process, values as they are
     codec   in one process, values as a wire would have made them
     rpc     each service a process of its own in all but name: its own stores, joined by sockets, within the test's
+    split   each service a process of its own; the test is one more, which serves its fakes
 
 `Stage(app, shape="rpc")` says it for one stage, `ENFILADE_SHAPE=rpc` for all that do not.
 """
@@ -14,7 +15,7 @@ from typing import Final, Literal, get_args
 
 from enfilade.errors import Misuse
 
-Shape = Literal["plain", "codec", "rpc"]
+Shape = Literal["plain", "codec", "rpc", "split"]
 
 SHAPES: Final[tuple[Shape, ...]] = get_args(Shape)
 VARIABLE: Final = "ENFILADE_SHAPE"

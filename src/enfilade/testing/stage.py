@@ -21,7 +21,6 @@ from enfilade.contract.codec import codec
 from enfilade.contract.message import Event, event_key, event_name
 from enfilade.errors import Misuse
 from enfilade.running import Running
-from enfilade.secrets.plain import Told
 from enfilade.store import Entry, Row
 from enfilade.testing.apart import open_apart
 from enfilade.testing.book import Book
@@ -29,6 +28,8 @@ from enfilade.testing.callers import Caller, Given
 from enfilade.testing.play import TESTS, Play, changed
 from enfilade.testing.scene import Scene, SharedClock
 from enfilade.testing.shape import Shape, chosen
+from enfilade.testing.split import open_split
+from enfilade.testing.spoken import Spoken
 from enfilade.testing.whole import open_whole
 from enfilade.topic.topic import uuid7
 
@@ -59,6 +60,8 @@ class Stage:
         self.shape = chosen(shape)
         several = self.shape in ("rpc", "split")
         self.clock: VirtualClock = SharedClock(start, seed) if several else VirtualClock(start, seed)
+        self._original = app
+        self._seed = seed
         self.app = copy.copy(app)
         self.app.builders = dict(app.builders)
         self.app.clock = self.clock
@@ -67,11 +70,11 @@ class Stage:
         self._http: httpx2.AsyncClient | None = None
         self._book = Book()
         self._fakes: set[Any] = set()
-        self._secrets = Told()
+        self._secrets = Spoken()
 
     def secret(self, name: str, value: str) -> Self:
         """The value of a secret: `.secret("payments/psp-key", "hush")`. Said again while it runs, it has changed."""
-        self._secrets.values[name] = value
+        self._secrets.say(name, value)
         return self
 
     def given(self, contract: TypeForm[C]) -> Given[Self, C]:
@@ -86,9 +89,12 @@ class Stage:
         folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="enfilade-"))
         codec = {"plain": "never", "codec": "always"}.get(self.shape or "", self._config.codec)
         self.app.config = changed(self._config, folder=folder, codec=codec)
-        play = Play(self.app, self.app.config, self.clock, self._book, self._secrets, self._fakes)
+        play = Play(
+            self.app, self._original, self.app.config, self.clock, self._seed, self._book, self._secrets, self._fakes
+        )
+        opened = {"rpc": open_apart, "split": open_split}.get(self.shape or "", open_whole)
         try:
-            self._scene = await (open_apart if self.shape == "rpc" else open_whole)(play, self._exit)
+            self._scene = await opened(play, self._exit)
         except BaseException:
             await self._exit.aclose()
             raise

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 import httpx2
 
 from enfilade.testing.part import Player
-from enfilade.testing.play import Play
+from enfilade.testing.play import Play, quiet
 from enfilade.testing.scene import Scene
 
 
 async def open_whole(play: Play, exit: AsyncExitStack) -> Scene:
     """Start the app. Raises StartError."""
-    running = play.running(play.app)
+    running = quiet(play.app, play.book, play.secrets)
     await running.start()
     exit.push_async_callback(running.stop)
     play.app.running_now = running
