@@ -124,8 +124,20 @@ class Call(msgspec.Struct, eq=False):
 
         Several times add up; whatever was set aside beyond it is given back. What no meter counts is not counted.
         """
-        if self.tab is not None:
-            self.tab.spend(amount, unit)
+        tab = self.tab
+        if tab is None:
+            return
+        if isinstance(amount, Money):
+            amount, unit = amount.minor, amount.currency
+        if not unit or amount < 0:
+            raise Misuse(f"spend({amount!r}, {unit!r}): say how much of what was spent, zero or more.")
+        if (
+            unit.isupper()
+            and unit not in tab.units
+            and (other := next((one for one in tab.units if one.isupper()), ""))
+        ):
+            raise Misuse(f"spend({amount}, {unit!r}): the budget is in {other}: convert it first.")
+        tab.spend(amount, unit)
 
     def say(self, field: str, value: str) -> None:
         """Add a field to the answer."""

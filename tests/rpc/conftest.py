@@ -130,6 +130,16 @@ class Catalog(Protocol):
         """Breaks."""
         ...
 
+    @query(raises=[Unsold])
+    async def costs(self, amount: int, unit: str, said: str = "", fail: str = "") -> None:
+        """Spends something, and says a field."""
+        ...
+
+    @query(raises=[Unsold])
+    def billed(self, count: int, fail: str = "") -> Stream[int]:
+        """Spends a token for each item."""
+        ...
+
 
 @contract(needs=signed_in)
 class Shop(Protocol):
@@ -237,6 +247,7 @@ class CatalogService(Catalog):
         async for piece in data:
             size += len(piece)
         self.notes.texts.append(name)
+        current().say("Said", name)
         return size
 
     async def slow(self, seconds: float) -> float:
@@ -254,6 +265,20 @@ class CatalogService(Catalog):
 
     async def bug(self) -> str:
         raise KeyError("secret")
+
+    async def costs(self, amount: int, unit: str, said: str = "", fail: str = "") -> None:
+        current().spend(amount, unit)
+        if said:
+            current().say("Said", said)
+        if fail:
+            raise Unsold(sku=fail)
+
+    async def billed(self, count: int, fail: str = "") -> Stream[int]:
+        for at in range(count):
+            current().spend(1, "tokens")
+            yield at
+        if fail:
+            raise Unsold(sku=fail)
 
 
 @final
@@ -324,6 +349,16 @@ class World:
         """A handle whose calls go by a link, as the shop calls."""
         found = read(kind)
         return handle(found, connect(found, link or self.link()), self.begin(timeout, **context))
+
+    def watched(self, calls: list[Call]) -> Any:
+        """The same; each call is kept, to be looked at afterwards."""
+        found, begin = read(Catalog), self.begin(5.0)
+
+        def kept(operation: Operation, arguments: dict[str, Any]) -> Call:
+            calls.append(begin(operation, arguments))
+            return calls[-1]
+
+        return handle(found, connect(found, self.link()), kept)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Waits for something that other tasks bring about."""

@@ -2,6 +2,7 @@
 
 messages      how an operation's messages are written: JSON or msgpack, bare or in envelopes
 context       who calls, in whose trace, under which key, for how long: fields of a request, and back
+back          what comes back beside an answer: fields for the caller's own, and what was spent
 refusal       what went wrong: Connect's errors, with our problem documents in them
 served        rpc(): the operations that are served in this process, for a listener of their own
 exchange      one operation there: a request becomes a call, passes the row, and its result goes out

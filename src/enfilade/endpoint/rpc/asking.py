@@ -8,6 +8,7 @@ from typing import Any, Final
 from enfilade.call import Call, Handler
 from enfilade.contract.operation import Contract, Operation
 from enfilade.endpoint.rpc.agree import Incompatible, agree
+from enfilade.endpoint.rpc.back import REPLY, SPENT, take
 from enfilade.endpoint.rpc.connection import Answer, Lost
 from enfilade.endpoint.rpc.context import write_context
 from enfilade.endpoint.rpc.flow import Flow
@@ -55,32 +56,28 @@ class _Asking:
 
         async def ask(replica: Replica, fingerprint: bytes) -> Any:
             line = b"%benfilade-contract: %b\r\n\r\n%b" % (head, fingerprint, body)
-            return self._result(await replica.ask(line, until))
+            return self._result(await replica.ask(line, until), call)
 
-        failed: Exception | None = None
+        failed: tuple[Replica, Unavailable] | None = None
         replica = self._link.sole
         if replica is not None and not (replica.fingerprints or replica.refused):
             # Nearly every call: the way through the link takes as long as all the rest of it.
             try:
-                made = self._result(await replica.ask(b"%b%b%b" % (head, self._last, body), until))
-            except (Unavailable, Differs) as error:
-                failed = error
+                made = self._result(await replica.ask(b"%b%b%b" % (head, self._last, body), until), call)
+            except Unavailable as error:
+                failed = replica, error
+            except Differs:
+                pass
             else:
                 replica.answered()
                 return made
+        return await self._link.through(call, lambda one: self._agreed(one, call, ask), failed=failed)
 
-        async def work(replica: Replica) -> Any:
-            nonlocal failed
-            if failed is not None and not isinstance(failed, Differs):
-                error, failed = failed, None
-                raise error
-            failed = None
-            return await self._agreed(replica, call, ask)
-
-        return await self._link.through(call, work)
-
-    def _result(self, answer: Answer) -> Any:
-        kind = answer.fields.get(b"content-type", b"")
+    def _result(self, answer: Answer, call: Call) -> Any:
+        fields = answer.fields
+        if REPLY in fields or SPENT in fields:
+            take(fields, call)
+        kind = fields.get(b"content-type", b"")
         if answer.status == 200 and kind == self._form.media_type:
             return self._read(answer.body)
         if answer.status == _UNIMPLEMENTED:
@@ -138,7 +135,7 @@ class _Asking:
             return await self._agreed(replica, call, begin)
 
         async def begin(replica: Replica, fingerprint: bytes) -> Flow:
-            flow = Flow(self._operation, replica, call.clock, self._link.limit)
+            flow = Flow(call, replica, self._link.limit)
             head = b"%b%benfilade-contract: %b\r\n" % (self._start, write_context(call), fingerprint)
             messages = self._sent(call) if self._upload is None else sent
             await flow.begin(head, messages, self._form.media_type, call.deadline - _EARLY)

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from httptools import HttpParserError, HttpResponseParser
 
+from enfilade.endpoint.rpc.back import REPLY, SPENT
 from enfilade.errors import Unavailable
 
 HEAD: Final = 64 * 1024
@@ -20,7 +21,7 @@ ROOM: Final = 256 * 1024
 """Bytes of a streamed answer that wait for their reader; the peer waits when there are more."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
-_USUAL: Final = frozenset((b"date", b"content-type", b"content-length"))
+_USUAL: Final = frozenset((b"date", b"content-type", b"content-length", REPLY, SPENT))
 
 
 class Lost(Unavailable):

@@ -2,7 +2,8 @@
 
 `traceparent` and `tracestate` are W3C's, `connect-timeout-ms` is Connect's, `idempotency-key` the IETF draft's;
 `enfilade-caller` is the person as JSON, `enfilade-peer` and `enfilade-tenant` (where that is not the person's own) are
-percent-encoded text, `enfilade-rehearsal` says that the call is only tried.
+percent-encoded text, `enfilade-rehearsal` says that the call is only tried, `enfilade-spend` what is counted of what it
+spends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from enfilade.call import Call, Principal
 from enfilade.contract.codec import codec
+from enfilade.endpoint.rpc.back import ASKED, Spent
 from enfilade.endpoint.site import Site
 from enfilade.errors import FieldError, Invalid
 from enfilade.trace.context import format_traceparent
@@ -54,6 +56,8 @@ def write_context(call: Call) -> bytes:
         lines.append(b"enfilade-tenant: %b\r\n" % _text(call.tenant))
     if call.key:
         lines.append(b"idempotency-key: %b\r\n" % _text(call.key))
+    if call.tab is not None and (units := call.tab.units):
+        lines.append(b"enfilade-spend: %b\r\n" % " ".join(sorted(units)).encode("latin-1"))
     if call.rehearsal:
         lines.append(b"enfilade-rehearsal: 1\r\n")
     return b"".join(lines)
@@ -77,6 +81,8 @@ def read_context(fields: dict[bytes, bytes], call: Call, site: Site) -> None:
         call.tenant = _plain(said)
     if (said := get(b"idempotency-key")) is not None and call.operation.kind == "command":
         call.key = _plain(said.strip(b'"'))
+    if (said := get(ASKED)) is not None:
+        call.tab = Spent(said.decode("latin-1").split())
     if get(b"enfilade-rehearsal") is not None:
         call.rehearsal = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,7 @@ from enfilade.call import Call
 from enfilade.contract.operation import Operation
 from enfilade.endpoint.http import Request, Response
 from enfilade.endpoint.rest.body import check_length, pieces
+from enfilade.endpoint.rpc import back
 from enfilade.endpoint.rpc.context import CONTRACT, read_context
 from enfilade.endpoint.rpc.messages import END, Envelopes, Messages, envelope, messages, uploads
 from enfilade.endpoint.rpc.refusal import Differs, write_refusal
@@ -50,22 +51,34 @@ class _Exchange:
             if data is None or len(data) > self._operation.body_limit:
                 data = await _whole(request, self._operation.body_limit, call, data)
             call.arguments = form.read_request(data)
-            return Response(200, self._heads[form.media_type], form.write(await self._handler(call)))
+            body = form.write(await self._handler(call))
+            head = self._heads[form.media_type]
+            if call.reply_fields is not None or call.tab is not None:
+                head = [*head, *back.lines(call)]
+            return Response(200, head, body)
         except Exception as error:
             status, body = write_refusal(error, call)
-            return Response(status, [JSON], body)
+            return Response(status, [JSON, *back.lines(call)], body)
 
     async def stream(self, request: Request) -> Response:
         """Messages in envelopes; the last one says how it ended."""
         request.bound = True
         call = self._call()
+        asked = request.fields.get(b"content-type", b"")
+        head = self._heads.get(asked) or next(iter(self._heads.values()))
         try:
             form = self._enter(request, call)
+            head = self._heads[form.media_type]
+            sent = _sent(request, self._operation)
+            call.arguments = form.read_request(await _first(sent, call))
+            if (name := uploads(self._operation)) is not None:
+                call.arguments[name] = _pieces(sent, form)
+            made = await self._handler(call)
         except Exception as error:
-            asked = request.fields.get(b"content-type", b"")
-            head = self._heads.get(asked) or next(iter(self._heads.values()))
-            return Response(200, head, _ended(error, call))
-        return Response(200, self._heads[form.media_type], _Answer(self._messages(request, call, form)))
+            return Response(200, [*head, *back.lines(call)], _ended(error, call))
+        if self._operation.style not in ("stream", "bytes"):
+            made = _only(made)
+        return Response(200, [*head, *back.lines(call)], _Answer(made, call, form))
 
     def _call(self) -> Call:
         return Call(self._operation, {}, self._clock, self._clock.monotonic() + self._operation.timeout)
@@ -86,42 +99,48 @@ class _Exchange:
             raise UnsupportedMedia(detail=f"Messages are {b' or '.join(self._forms).decode()}.")
         return form
 
-    async def _messages(self, request: Request, call: Call, form: Messages) -> AsyncGenerator[bytes]:
-        sent = _sent(request, self._operation)
-        try:
-            call.arguments = form.read_request(await _first(sent, call))
-            if (name := uploads(self._operation)) is not None:
-                call.arguments[name] = _pieces(sent, form)
-            made = await self._handler(call)
-            if self._operation.style in ("stream", "bytes"):
-                try:
-                    async for item in made:
-                        yield envelope(form.write(item))
-                finally:
-                    await made.aclose()
-            else:
-                yield envelope(form.write(made))
-        except Exception as error:
-            yield _ended(error, call)
-        else:
-            yield envelope(b"{}", END)
-
 
 class _Answer:
-    """A generator as the body of an answer."""
+    """The items of a stream as the body of an answer."""
 
-    def __init__(self, items: AsyncGenerator[bytes]) -> None:
+    def __init__(self, items: AsyncGenerator[Any], call: Call, form: Messages) -> None:
         self._items = items
+        self._call = call
+        self._form = form
+        self._body = self._envelopes()
 
     def __aiter__(self) -> AsyncGenerator[bytes]:
-        return self._items
+        return self._body
 
     async def aclose(self) -> None:
-        await self._items.aclose()
+        await self._body.aclose()
+        await self._items.aclose()  # which may not have been begun
+
+    async def _envelopes(self) -> AsyncGenerator[bytes]:
+        try:
+            try:
+                async for item in self._items:
+                    yield envelope(self._form.write(item))
+            finally:
+                await self._items.aclose()
+        except Exception as error:
+            yield _ended(error, self._call)
+        else:
+            yield _ended(None, self._call)
 
 
-def _ended(error: Exception, call: Call) -> bytes:
-    return envelope(b'{"error":%b}' % write_refusal(error, call)[1], END)
+async def _only(made: Any) -> AsyncGenerator[Any]:
+    yield made
+
+
+def _ended(error: Exception | None, call: Call) -> bytes:
+    """The last envelope of a stream: how it ended, and what it spent."""
+    said: dict[str, Any] = {}
+    if error is not None:
+        said["error"] = msgspec.Raw(write_refusal(error, call)[1])
+    if (spent := back.amounts(call)) is not None:
+        said["metadata"] = {back.SPENT.decode(): [spent.decode()]}
+    return envelope(msgspec.json.encode(said), END)
 
 
 async def _whole(request: Request, limit: int, call: Call, data: bytes | None) -> bytes:

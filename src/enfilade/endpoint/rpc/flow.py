@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from enfilade.clock import Clock
-from enfilade.contract.operation import Operation
+from enfilade.call import Call
+from enfilade.endpoint.rpc.back import SPENT, take
 from enfilade.endpoint.rpc.connection import Answer, Connection, Lost
 from enfilade.endpoint.rpc.messages import END, Envelopes
 from enfilade.endpoint.rpc.refusal import Differs, read_refusal
@@ -24,10 +24,11 @@ _UNIMPLEMENTED: Final = 501
 class Flow:
     """One stream from a replica. It has the connection to itself until it is closed."""
 
-    def __init__(self, operation: Operation, replica: Replica, clock: Clock, limit: int) -> None:
-        self._operation = operation
+    def __init__(self, call: Call, replica: Replica, limit: int) -> None:
+        self._call = call
+        self._operation = call.operation
         self._replica = replica
-        self._clock = clock
+        self._clock = call.clock
         self._envelopes = Envelopes(limit)
         self._connection: Connection | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -48,6 +49,7 @@ class Flow:
                 self._pump = asyncio.create_task(_pumped(connection, [first, more], sent))
                 answer = await connection.open(start)
             self._check(answer, media_type)
+            take(answer.fields, self._call)
             self._messages = self._read(connection)
             self._first = await anext(self._messages, None)
         except BaseException:
@@ -98,8 +100,11 @@ class Flow:
                         yield message
                         continue
                     ended = True
-                    if (error := _error(message)) is not None:
-                        raise read_refusal(error, self._operation)
+                    end = _end(message)
+                    if (spent := end.metadata.get(SPENT.decode())) is not None:
+                        take({SPENT: "".join(spent).encode()}, self._call)
+                    if end.error is not None:
+                        raise read_refusal(end.error, self._operation)
         except Malformed as wrong:
             raise Lost(f"{self._operation.id} was answered with something else: {wrong}") from wrong
         finally:
@@ -108,9 +113,16 @@ class Flow:
             raise Lost(f"{self._operation.id} ended without saying how")
 
 
-def _error(message: bytes) -> dict[str, Any] | None:
+class _End(msgspec.Struct):
+    """The last message of a stream."""
+
+    error: dict[str, Any] | None = None
+    metadata: dict[str, list[str]] = {}
+
+
+def _end(message: bytes) -> _End:
     try:
-        return msgspec.json.decode(message, type=dict[str, Any]).get("error")
+        return msgspec.json.decode(message, type=_End)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
         raise Lost("the end of a stream is not JSON") from wrong
 

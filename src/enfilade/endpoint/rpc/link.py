@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NoReturn, Self, TypeVar
 
 from enfilade.call import Call
 from enfilade.clock import Clock, SystemClock
@@ -122,17 +122,24 @@ class Link:
         """How it is: each replica by its address, and how many calls were tried again."""
         return {**{one.address: one.statistics() for one in self._replicas}, "tried again": self._again}
 
-    async def through(self, call: Call, work: Callable[[Replica], Awaitable[R]], *, again: bool = True) -> R:
+    async def through(
+        self,
+        call: Call,
+        work: Callable[[Replica], Awaitable[R]],
+        *,
+        again: bool = True,
+        failed: tuple[Replica, Unavailable] | None = None,
+    ) -> R:
         """Let a replica do the work of a call, and others where it does not and they may. Raises what the last did.
 
-        `again` is False for work that cannot be begun anew.
+        `again` is False for work that cannot be begun anew; `failed` is what became of a first try.
         """
         self._saved = min(self._saved + _SHARE, self._most)
-        replica = self._only if self._only is not None and self._only.well else self._choose(call)
         tries, pause = 1, _PAUSE
+        begun = self._failed(*failed) if failed is not None else self._ask(self._choose(call), work)
         while True:
             try:
-                made = await self._ask(replica, work)
+                made = await begun
             except Incompatible:
                 if self._other(call) is None:
                     raise
@@ -151,6 +158,7 @@ class Link:
                 await self._pace.sleep(pause * (0.5 + self._random.random() / 2))
                 pause = min(pause * 2, _LONGEST)
                 replica = self._choose(call)
+            begun = self._ask(replica, work)
 
     async def _ask(self, replica: Replica | None, work: Callable[[Replica], Awaitable[R]]) -> R:
         if replica is None:
@@ -161,16 +169,8 @@ class Link:
             replica.tried(begins=True)
         try:
             made = await work(replica)
-        except Unreached:
-            replica.failed(at_once=True, tried=tries)
-            raise
-        except (Lost, Silent):
-            replica.failed(tried=tries)
-            raise
-        except Overloaded:
-            raise
-        except Exception:  # an answer all the same
-            replica.answered()
+        except Exception as error:
+            _note(replica, error, tries)
             raise
         finally:
             if tries:
@@ -178,8 +178,14 @@ class Link:
         replica.answered()
         return made
 
+    async def _failed(self, replica: Replica, error: Unavailable) -> NoReturn:
+        _note(replica, error, tried=False)
+        raise error
+
     def _choose(self, call: Call) -> Replica | None:
         """The one with less to do of two that may be asked; None where none may."""
+        if self._only is not None:
+            return self._only if self._only.admits() else None
         fit = [one for one in self._replicas if one.admits() and call.operation.id not in one.refused]
         if not fit:
             fit = [one for one in self._replicas if one.admits()]
@@ -211,3 +217,13 @@ class Link:
         self._saved -= 1
         self._again += 1
         return True
+
+
+def _note(replica: Replica, error: Exception, tried: bool) -> None:
+    """What an error says of a replica."""
+    if isinstance(error, Unreached):
+        replica.failed(at_once=True, tried=tried)
+    elif isinstance(error, (Lost, Silent)):
+        replica.failed(tried=tried)
+    elif not isinstance(error, Overloaded):  # an answer all the same
+        replica.answered()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from enfilade.call import Call
-from enfilade.contract.money import Money
-from enfilade.errors import Misuse
 from enfilade.guard.meters.meter import Meter
 
 
@@ -45,20 +43,17 @@ class Tab:
         self._items.append(item)
         self._planned = self._planned or item.meter.rate.plan
 
-    def spend(self, amount: int | Money, unit: str = "") -> None:
+    @property
+    def units(self) -> frozenset[str]:
+        """What is counted: `tokens`, or a currency."""
+        return frozenset(one.meter.unit for one in self._items)
+
+    def spend(self, amount: int, unit: str) -> None:
         """See `Call.spend`."""
-        if isinstance(amount, Money):
-            amount, unit = amount.minor, amount.currency
-        if not unit or amount < 0:
-            raise Misuse(f"spend({amount!r}, {unit!r}): say how much of what was spent, zero or more.")
-        found = False
         for one in self._items:
             if one.meter.unit == unit:
-                found = True
                 one.spent = (one.spent or 0) + amount
                 one.settle(one.spent if self._closed else max(one.spent, one.taken))
-        if not found and unit.isupper() and (other := self._currency()):
-            raise Misuse(f"spend({amount}, {unit!r}): the budget is in {other}: convert it first.")
 
     def close(self, *, done: bool) -> None:
         """The call is over. Who said nothing took what was set aside, or nothing where it was refused.
@@ -84,6 +79,3 @@ class Tab:
             if self._planned:
                 call.say("RateLimit-Policy", ", ".join([one.meter.policy for one in self._items]))
             call.say("RateLimit", ", ".join([one.said() for one in self._items]))
-
-    def _currency(self) -> str:
-        return next((one.meter.unit for one in self._items if one.meter.unit.isupper()), "")
