@@ -13,6 +13,7 @@ from enfilade.endpoint import rpc
 from enfilade.endpoint.letters import LETTERS, Between
 from enfilade.endpoint.mirror import VARIANTS, Compared, Glass, Mirror, Mirrors
 from enfilade.endpoint.ready import READINESS, UNREADY, unready
+from enfilade.endpoint.report import REPORT, reporting
 from enfilade.endpoint.site import Served, Site
 from enfilade.endpoint.spread import Road, Spread
 from enfilade.errors import Problem
@@ -83,6 +84,7 @@ class Mesh:
 
     def serve(self, site: Site) -> Served:
         """Calls and events from other processes: for a socket that only they may use."""
+        site = replace(site, contracts=(*site.contracts, REPORT), inside={**site.inside, **reporting(site)})
         if self._between is not None:
             inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
             site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)

@@ -14,6 +14,8 @@ from enfilade.cli.migrate import migrate
 from enfilade.cli.new import new
 from enfilade.cli.plan import plan
 from enfilade.cli.policy import policy
+from enfilade.cli.release import release
+from enfilade.cli.rollback import rollback
 from enfilade.cli.routes import routes
 from enfilade.cli.run import run
 from enfilade.cli.scale import scale
@@ -35,7 +37,7 @@ def main() -> None:
 
 
 for command in (
-    new, run, plan, variants, scale, check, routes, export, token, migrate, trace, dead_letters, secrets, audit, policy,
-    users, clients, keys,
+    new, run, plan, variants, scale, release, rollback, check, routes, export, token, migrate, trace, dead_letters,
+    secrets, audit, policy, users, clients, keys,
 ):  # fmt: skip
     main.add_command(command)

@@ -13,7 +13,9 @@ from enfilade.cli.table import table
 from enfilade.cli.target import app_argument, app_option, configuration, json_option, load_beside, near
 
 if TYPE_CHECKING:
+    from enfilade.app import App
     from enfilade.plan import Plan
+    from enfilade.plan.build import Build
 
 
 @click.group()
@@ -53,8 +55,9 @@ def list_(app: str | None, as_json: bool) -> None:
 @app_option
 @click.option("--origin", is_flag=True, help="Say which file or variable said so.")
 @click.option("--force", is_flag=True, help="The plan that runs, with all that was changed since it started.")
+@click.option("--contracts", is_flag=True, help="In JSON, with what others rely on: for `enfilade release`.")
 @json_option
-def show(name: str, app: str | None, origin: bool, force: bool, as_json: bool) -> None:
+def show(name: str, app: str | None, origin: bool, force: bool, contracts: bool, as_json: bool) -> None:
     """Show what holds in a plan.
 
     Its processes, services and stores. Finds all that is wrong with it, and starts nothing.
@@ -63,6 +66,9 @@ def show(name: str, app: str | None, origin: bool, force: bool, as_json: bool) -
 
     from enfilade.plan.shown import lines
 
+    if contracts:
+        click.echo(msgspec.json.encode(_build(app, name)).decode())
+        return
     found = in_force(app) if force else _plan(app, name)
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found, origin=origin)))
 
@@ -81,9 +87,24 @@ def diff(a: str, b: str, app: str | None, as_json: bool) -> None:
 
 
 def _plan(said: str | None, name: str) -> Plan:
-    from enfilade.plan import plan_of
+    return _loaded(said, name)[1]
 
-    app, beside = load_beside(said)
-    file = near(beside, "plan.toml")
+
+def _build(said: str | None, name: str) -> Build:
+    from enfilade.contract.compare import asked
+    from enfilade.contract.read import read
+    from enfilade.plan.build import Build
+
+    app, plan = _loaded(said, name)
+    contracts = [read(kind) for kind in app.services]
+    return Build(plan=plan, contracts={one.name: asked(one) for one in contracts})
+
+
+def _loaded(said: str | None, name: str) -> tuple[App, Plan]:
+    from enfilade.plan import plan_of
+    from enfilade.plan.share import code
+
+    app, beside = load_beside(said, code())
+    file, toml = near(beside, "plan.toml"), near(beside, "enfilade.toml")
     with start_errors():
-        return plan_of(app, name, file, lambda over: configuration(beside, over), near(beside, "enfilade.toml"))
+        return app, plan_of(app, name, file, lambda over: configuration(beside, over), toml)

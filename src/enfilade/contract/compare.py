@@ -10,10 +10,11 @@ a value that breaks one is refused when it comes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from enfilade.contract.fingerprint import tell
-from enfilade.contract.operation import Operation
+from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.signature import is_stream
 
 Told: TypeAlias = dict[str, Any]
@@ -58,6 +59,40 @@ def differences(caller: Told, callee: Told) -> tuple[str, ...]:
             elif there is not None:
                 found += _Comparison(there[name], kind, f"the member {name} of {type} ").found()
     return tuple(dict.fromkeys(found))
+
+
+def asked(contract: Contract) -> dict[str, Told]:
+    """All operations of a contract, by their names: what peers rely on, and what those do who ask by its routes."""
+    return {
+        one.name: {
+            **told(one),
+            "route": f"{one.method} {one.path}" if one.method else "",
+            "places": {parameter.wire: parameter.place for parameter in one.parameters},
+        }
+        for one in contract.operations
+    }
+
+
+def breaks(callers: Mapping[str, Told], callees: Mapping[str, Told], *, outside: bool = False) -> tuple[str, ...]:
+    """Why those who have the first contract cannot use the second, by operation; as `asked` tells both.
+
+    `outside` is for those who ask by routes: what has none is nothing to them.
+    """
+    found: list[str] = []
+    for name, caller in callers.items():
+        if outside and not caller["route"]:
+            continue
+        callee = callees.get(name)
+        if callee is None:
+            found.append(f"{name} is not there")
+            continue
+        found += [f"{name}: {one}" for one in differences(caller, callee)]
+        if outside and caller["route"] != callee["route"]:
+            found.append(f"{name}: {caller['route']} is {callee['route'] or 'no route'} there")
+        elif outside:
+            moved = [one for one, at in caller["places"].items() if callee["places"].get(one, at) != at]
+            found += [f"{name}: {one} is in the {callee['places'][one]} there" for one in moved]
+    return tuple(found)
 
 
 class _Comparison:

@@ -25,10 +25,10 @@ def origin(process: str) -> str:
     return re.sub(r"\.\d+$", "", process)
 
 
-def following(plan: Plan, process: str, least: int = 2) -> str:
+def following(process: str) -> str:
     """What the next version of a process is named: `payments.2` after `payments`."""
     number = int(process[len(origin(process)) + 1 :] or 1)
-    return f"{origin(process)}.{max(number + 1, least)}"
+    return f"{origin(process)}.{number + 1}"
 
 
 def scaled(plan: Plan, process: str, replicas: int) -> Plan:
@@ -36,8 +36,8 @@ def scaled(plan: Plan, process: str, replicas: int) -> Plan:
     return _with(plan, {**plan.layout.processes, process: _set(plan.layout.processes[process], replicas=replicas)})
 
 
-def joined(plan: Plan, process: str, new: str, code: str, known: Mapping[str, Known], share: float = 0.0) -> Plan:
-    """Another version beside a process, with that share of its calls in percent; for a front, in its place.
+def joined(plan: Plan, process: str, new: str, code: str, known: Mapping[str, Known]) -> Plan:
+    """Another version beside a process, which has no share of its calls yet.
 
     `known` is what the new version is to the other services: who it calls is allowed, and what the old one calls is.
     """
@@ -46,14 +46,15 @@ def joined(plan: Plan, process: str, new: str, code: str, known: Mapping[str, Kn
     for name in old.services:
         calls = {*services[name].calls, *(known[name].calls if name in known else ())}
         services[name] = _set(services[name], calls=tuple(sorted(calls)))
-    if old.front:
-        return succeeded(_with(plan, {**plan.layout.processes, new: _set(old, from_=code)}, services), process, new)
-    made = _set(old, from_=code, variant=True, share=share)
+    made = _set(old, from_=code, variant=True, share=0.0)
     return _with(plan, {**plan.layout.processes, new: made}, services)
 
 
 def shared(plan: Plan, variant: str, share: float) -> Plan:
-    """That share of the calls to a variant, in percent."""
+    """That share of the calls to a variant, in percent of what other variants leave."""
+    services = plan.layout.processes[variant].services
+    others = {name for service in services for name in plan.layout.variants(service)} - {variant}
+    share *= 1 - sum(plan.layout.processes[one].share for one in others) / 100
     return _with(plan, {**plan.layout.processes, variant: _set(plan.layout.processes[variant], share=share)})
 
 

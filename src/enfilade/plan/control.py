@@ -51,7 +51,16 @@ class Progress(Message):
     """What is changed in the plan in force."""
 
 
-@contract(name="control", needs=peers, timeout=60.0, idle=_HOUR)
+class Trial(Message):
+    """How a new version is tried."""
+
+    steps: tuple[float, ...] = (10.0, 50.0, 100.0)
+    """Percent of the calls that it gets, one after the other."""
+    watch: float = 10.0
+    """Seconds for which each of them is watched."""
+
+
+@contract(name="control", needs=peers, timeout=120.0, idle=_HOUR)
 class Control(Protocol):
     """The plan in force of one folder."""
 
@@ -63,6 +72,16 @@ class Control(Protocol):
     @command(raises=[Unchanged])
     def scale(self, replicas: Mapping[str, int], dry_run: bool = False) -> Stream[Progress]:
         """So many replicas of each of these processes, which may be named by a service that they have."""
+        ...
+
+    @command(raises=[Unchanged])
+    def release(self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False) -> Stream[Progress]:
+        """Another version of a process: its code is in a folder. `said` is what people call it."""
+        ...
+
+    @command(raises=[Unchanged])
+    def rollback(self, name: str, dry_run: bool = False) -> Stream[Progress]:
+        """The version before."""
         ...
 
 

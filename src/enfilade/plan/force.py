@@ -133,8 +133,7 @@ class Force:
                 self._output.tell(what, wrong=True)
             elif version.process != name:
                 plan = joined(plan, name, version.process, version.code, version.services)
-                if name in plan.layout.processes:
-                    plan = succeeded(plan, name, version.process, version.services)
+                plan = succeeded(plan, name, version.process, version.services)
         return plan
 
 

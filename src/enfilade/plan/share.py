@@ -12,6 +12,7 @@ import msgspec
 from enfilade.contract.message import Message
 from enfilade.errors import Finding, StartError
 from enfilade.placement import Share, Way
+from enfilade.plan.checkout import code as code_in
 from enfilade.plan.sockets import address_of
 from enfilade.plan.survey import Plan
 
@@ -95,8 +96,13 @@ def over_of(told: Told, process: str) -> Mapping[str, Any]:
 
 def code_of(plan: Plan, process: str) -> Mapping[str, str]:
     """The variables by which a process knows that its code is in another folder than the plan."""
-    folder = plan.layout.processes[process].from_
-    return {_FROM: str(Path(folder).resolve()), "ENFILADE_FOLDER": plan.folder} if folder else {}
+    said = plan.layout.processes[process].from_
+    return code_at(str(code_in(said, plan.folder, f"process {process}")), plan.folder) if said else {}
+
+
+def code_at(folder: str, platform: str) -> Mapping[str, str]:
+    """The same for a folder of code, and the one where the platform keeps its files."""
+    return {_FROM: folder, "ENFILADE_FOLDER": platform}
 
 
 def code() -> Path | None:

@@ -11,28 +11,33 @@ import msgspec
 
 from enfilade.contract.blob import Stream
 from enfilade.errors import StartError
+from enfilade.plan.build import ask
 from enfilade.plan.change import scaled, unit
 from enfilade.plan.child import Program
-from enfilade.plan.control import Control, Difference, Progress, Unchanged
-from enfilade.plan.force import Changes, Force
+from enfilade.plan.control import Control, Difference, Progress, Trial, Unchanged
+from enfilade.plan.force import Changes, Force, Version
 from enfilade.plan.output import Output
+from enfilade.plan.release import Release, Tell
 from enfilade.plan.shown import facts_of
 from enfilade.plan.supervisor import Supervisor
 from enfilade.plan.survey import Plan
 
 Programs: TypeAlias = Callable[[Plan, str], Sequence[Program]]
 """The replicas of a process of a plan."""
-Tell: TypeAlias = Callable[[Progress], None]
 
 
 class Steering(Control):
     """The control of one supervisor."""
 
-    def __init__(self, force: Force, supervisor: Supervisor, programs: Programs, output: Output) -> None:
+    def __init__(
+        self, force: Force, supervisor: Supervisor, programs: Programs, output: Output, said: str | None = None
+    ) -> None:
+        """`said` is the app, where it was named."""
         self._force = force
         self._supervisor = supervisor
         self._programs = programs
         self._output = output
+        self._said = said
         self._changing: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -69,17 +74,53 @@ class Steering(Control):
         async for one in self._change(plan, work, dry_run):
             yield one
 
+    async def release(self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False) -> Stream[Progress]:
+        process = self._unit(name)
+        async for one in self._exchange(process, Version(process="", code=code, said=said), trial, dry_run):
+            yield one
+
+    async def rollback(self, name: str, dry_run: bool = False) -> Stream[Progress]:
+        process = self._unit(name)
+        versions = self._force.changes.versions.get(self._force.first(process), ())
+        if len(versions) < 2:
+            raise Unchanged(detail=f"{process} has no version before.")
+        async for one in self._exchange(process, versions[-2], Trial(steps=(100.0,), watch=0.0), dry_run, back=True):
+            yield one
+
+    async def _exchange(
+        self, process: str, version: Version, trial: Trial, dry_run: bool, *, back: bool = False
+    ) -> AsyncGenerator[Progress]:
+        """Another version in the place of a process; `back` where it is the one before."""
+        if kept := self._in_memory(process):
+            raise Unchanged(detail=f"{kept} keeps its rows in the memory of one process, where no other finds them.")
+        release = Release(self._force, self._supervisor, process, version, back=back)
+        try:
+            build = await ask(version.code, self._said, self._force.plan)
+            await release.check(build)
+        except StartError as wrong:
+            raise Unchanged(detail=str(wrong)) from wrong
+
+        async def work(tell: Tell, given_up: asyncio.Event) -> None:
+            await release.run(trial, self._bring, tell, given_up)
+
+        async for one in self._change(release.after, work, dry_run, release.title(trial)):
+            yield one
+
     # -- one change
 
     async def _change(
-        self, plan: Plan, work: Callable[[Tell, asyncio.Event], Coroutine[None, None, None]], dry_run: bool
+        self,
+        plan: Plan,
+        work: Callable[[Tell, asyncio.Event], Coroutine[None, None, None]],
+        dry_run: bool,
+        title: str = "",
     ) -> AsyncGenerator[Progress]:
         """Tell what changes; then do it, and tell what it tells. Its event is set when nobody listens any more."""
         if self._changing is not None and not self._changing.done():
             raise Unchanged(detail="another change is under way: try again when it is done.")
         differences = _differences(self._force.plan, plan)
         if dry_run or not differences:
-            yield Progress(differences=differences, text="" if differences else "Nothing changes.")
+            yield Progress(differences=differences, text=title if differences else "Nothing changes.")
             return
         told: asyncio.Queue[Progress | None] = asyncio.Queue()
         given_up = asyncio.Event()
@@ -99,7 +140,7 @@ class Steering(Control):
 
         changing = self._changing = asyncio.create_task(change(), name="change")
         try:
-            yield Progress(differences=differences)
+            yield Progress(differences=differences, text=title)
             while (one := await told.get()) is not None:
                 yield one
         finally:

@@ -1,0 +1,126 @@
+"""A new version beside the old one: checked, started, given more and more of the calls, and watched meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+
+from enfilade.clock import SystemClock
+from enfilade.errors import Finding, StartError, Unavailable
+from enfilade.plan.build import Build, broken
+from enfilade.plan.change import following, joined, shared, succeeded
+from enfilade.plan.control import Progress, Trial, Unchanged
+from enfilade.plan.force import Changes, Force, Version
+from enfilade.plan.sockets import address_of
+from enfilade.plan.supervisor import Supervisor
+from enfilade.plan.survey import Plan
+from enfilade.plan.watch import Watch, contracts, worse
+
+_LOOK: Final = 0.5
+"""Seconds between two looks at what was counted."""
+
+Tell: TypeAlias = Callable[[Progress], None]
+
+
+class Release:
+    """One version of a process in the place of another."""
+
+    def __init__(
+        self, force: Force, supervisor: Supervisor, process: str, version: Version, *, back: bool = False
+    ) -> None:
+        """`back` says that it is the version before."""
+        self._force = force
+        self._supervisor = supervisor
+        self._old = process
+        self._new = following(process)
+        self._version = version
+        self._back = back
+        self._before = force.plan
+        self._clock = SystemClock()
+        self._services = self._before.layout.processes[process].services
+        self.after = self._before
+        """The plan in force when all went well; known when the build is."""
+
+    async def check(self, build: Build) -> None:
+        """Whether the build gets on with all that runs. Raises StartError with who would break, and why."""
+        plan = self._before
+        running: dict[str, Mapping[str, Mapping[str, dict[str, Any]]]] = {}
+        for name, one in plan.layout.processes.items():
+            if one.services or one.front:
+                try:
+                    running[name] = await contracts(address_of(plan.folder, name), self._clock)
+                except Unavailable as wrong:
+                    what, remedy = f"it does not say what it relies on: {wrong}", "Try again when it is well."
+                    raise StartError([Finding(f"process {name}", what, remedy, "release")]) from wrong
+        remedy = "Let it serve what they know as well, or release them first."
+        where = self._version.code or "the working folder"
+        if wrong := [Finding(where, f"{one}.", remedy, "release") for one in broken(plan, self._old, build, running)]:
+            raise StartError(wrong)
+        services = {name: build.plan.services[name] for name in self._services}
+        self._version = cast(
+            "Version", msgspec.structs.replace(cast("Any", self._version), process=self._new, services=services)
+        )
+        self._joined = joined(plan, self._old, self._new, self._version.code, services)
+        self.after = succeeded(self._joined, self._old, self._new, services)
+
+    def title(self, trial: Trial) -> str:
+        """What will happen, for people."""
+        several = f" It has {' and '.join(self._services)}: all of them change." if len(self._services) > 1 else ""
+        steps = ", ".join(f"{share:g} %" for share in trial.steps)
+        watched = f", each watched for {trial.watch:g} s" if trial.watch else ""
+        return f"{self._new} gets {steps} of the calls of {self._old}{watched}.{several}"
+
+    async def run(
+        self, trial: Trial, bring: Callable[[Plan], Awaitable[None]], tell: Tell, given_up: asyncio.Event
+    ) -> None:
+        """Bring it about. Raises StartError where it does not start, and Unchanged where it does worse."""
+        watch = Watch(self._services, self._clock)
+        await watch.begin(self._addresses(self._old))
+        for share in trial.steps:
+            await bring(shared(self._joined, self._new, share))
+            tell(Progress(text=f"{self._new} has {share:g} % of the calls."))
+            if why := await self._watched(watch, trial.watch, tell, given_up):
+                tell(Progress(text=f"{self._new} goes: {why}. All calls go to {self._old} again.", wrong=True))
+                await bring(self._before)
+                raise Unchanged(detail=f"{self._new} was rolled back: {why}.")
+        await bring(self.after)
+        self._keep()
+        tell(Progress(text=f"{self._new} is in force, and {self._old} has ended."))
+
+    async def _watched(self, watch: Watch, seconds: float, tell: Tell, given_up: asyncio.Event) -> str:
+        """Why the new version is not to go on; `""` where it is."""
+        until = self._clock.monotonic() + seconds
+        while True:
+            if given_up.is_set():
+                return "nobody waits for it any more"
+            for child in self._supervisor.children:
+                if child.name.partition("@")[0] == self._new and child.ended:
+                    return f"{child.name} ended by itself"
+            new, old = await watch.seen(self._addresses(self._new)), await watch.seen(self._addresses(self._old))
+            if why := worse(new, old):
+                return why
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                if seconds:
+                    tell(Progress(text=f"{self._new}: {new}. {self._old}: {old}."))
+                return ""
+            await self._clock.sleep(min(left, _LOOK))
+
+    def _addresses(self, process: str) -> list[str]:
+        replicas = self._before.layout.processes[self._old].replicas
+        return [address_of(self._before.folder, process, one + 1) for one in range(replicas)]
+
+    def _keep(self) -> None:
+        changes, first = self._force.changes, self._force.first(self._old)
+        versions = changes.versions.get(first, ())
+        if self._back:
+            versions = (*versions[:-2], self._version)
+        else:
+            code = self._before.layout.processes[self._old].from_
+            known = {name: self._before.services[name] for name in self._services}
+            begun = Version(process=self._old, code=code, said=code, services=known)
+            versions = (*(versions or (begun,)), self._version)
+        self._force.keep(Changes(replicas=changes.replicas, versions={**changes.versions, first: versions}))
