@@ -46,7 +46,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
                 def programs(plan: Plan, name: str) -> list[Program]:
                     return _programs(plan, name, said, address)
 
-                asyncio.run(_supervise(force, output, servers.programs, programs, address.url, nursery))
+                asyncio.run(_supervise(force, output, said, servers.programs, programs, address.url, nursery))
 
 
 class _Address(NamedTuple):
@@ -154,7 +154,13 @@ def _found(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 async def _supervise(
-    force: Force, output: Output, servers: Sequence[Program], programs: Programs, url: str, nursery: Nursery
+    force: Force,
+    output: Output,
+    said: str | None,
+    servers: Sequence[Program],
+    programs: Programs,
+    url: str,
+    nursery: Nursery,
 ) -> None:
     from enfilade.cli.serve import signals
     from enfilade.plan import Patience, Stopped, Supervisor, control
@@ -165,7 +171,7 @@ async def _supervise(
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(supervisor.running([servers, *_stages(plan, programs)], stop))
-            steering = Steering(force, supervisor, programs, output)
+            steering = Steering(force, supervisor, programs, output, said)
             await stack.enter_async_context(steering.working())
             await stack.enter_async_context(control.serving(steering, plan.folder))
             click.echo(f"Ready: {url}")
