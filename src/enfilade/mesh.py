@@ -150,12 +150,14 @@ class Mesh:
 
     def _link(self, process: str) -> rpc.Link:
         """The way to another process; the services of one share it."""
-        if process not in self._links:
+        link = self._links.get(process)
+        if link is None:
             # Sockets take real time, whatever the clock of the app is.
-            self._links[process] = rpc.Link(
+            link = self._links[process] = rpc.Link(
                 *self.share.at[process], patience=self._patience(process), clock=self._clock, pace=SystemClock()
             )
-        return self._links[process]
+            link.measure(self._metrics, process)
+        return link
 
     def _patience(self, process: str) -> float:
         """Seconds that calls wait for a process that cannot be reached: none for a variant, there is another way."""

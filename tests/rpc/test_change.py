@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from enfilade.endpoint.rpc.dial import Unreached
+from enfilade.trace.metrics import Metrics
 
 
 async def test_replicas_come_and_go_under_load_and_no_call_fails(world: Any) -> None:
@@ -94,3 +95,30 @@ async def test_a_link_without_replicas_says_so(world: Any) -> None:
         link.change(world.address)
 
         await world.ask(link).price("tea")
+
+
+async def test_a_link_is_measured_and_nothing_is_counted_down_when_its_replicas_change(world: Any) -> None:
+    metrics, other = Metrics(), f"unix:{world.folder}/other.sock"
+    link = world.link(connections=2, patience=0.0)
+    link.measure(metrics, "catalog")
+
+    def told(name: str) -> float:
+        return next(
+            one.series[(("process", "catalog"),)].value  # type: ignore[union-attr]
+            for one in metrics.families()
+            if one.name == f"enfilade_link_{name}"
+        )
+
+    with pytest.raises(Unreached):
+        await world.ask(link).price("tea")
+    assert (told("requests_total"), told("rests_total"), told("connections")) == (1, 1, 0)
+    async with world.catalog(), world.catalog(other):
+        link.change(other)
+        calls = [asyncio.create_task(world.ask(link).slow(0.2)) for _ in range(4)]
+        await world.until(lambda: world.notes.running == 2)
+        assert (told("connections"), told("waiting")) == (2, 2)
+        await asyncio.gather(*calls)
+        link.change(world.address)
+        assert [one.sku async for one in world.ask(link).watch(1)] == ["tea-0"]
+
+        assert (told("requests_total"), told("retries_total"), told("waiting")) == (6, 0, 0)

@@ -38,6 +38,7 @@ class Flow:
     async def begin(self, head: bytes, sent: AsyncGenerator[bytes], media_type: bytes, until: float) -> None:
         """Ask, and wait for the first message or the end. Raises what the peer refuses it with, before the first."""
         self._replica.busy += 1
+        self._replica.tally.asked += 1
         try:
             connection = self._connection = await self._replica.take(until)
             first = await anext(sent)

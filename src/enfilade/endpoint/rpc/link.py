@@ -18,8 +18,9 @@ from enfilade.endpoint.rpc.agree import Incompatible
 from enfilade.endpoint.rpc.connection import Lost
 from enfilade.endpoint.rpc.dial import Tls, Unreached
 from enfilade.endpoint.rpc.messages import Format
-from enfilade.endpoint.rpc.replica import Dead, Replica, Silent
+from enfilade.endpoint.rpc.replica import Dead, Replica, Silent, Tally
 from enfilade.errors import Overloaded, Unavailable
+from enfilade.trace.metrics import Metrics
 
 R = TypeVar("R")
 
@@ -64,6 +65,7 @@ class Link:
         self._pace = pace or self._clock
         self._random = Random(self._clock.random.random())  # noqa: S311  (spreads load, keeps no secret)
         self.patience = patience
+        self._tally = Tally()
         self._new: Callable[[str], Replica] = lambda address: Replica(
             address,
             self._clock,
@@ -73,6 +75,7 @@ class Link:
             limit=limit,
             tls=tls,
             services=services,
+            tally=self._tally,
         )
         self._replicas: list[Replica] = []
         self._leaving: list[Replica] = []
@@ -117,6 +120,21 @@ class Link:
         """Hang up; what is under way is lost."""
         for replica in (*self._replicas, *self._leaving):
             replica.close()
+
+    def measure(self, metrics: Metrics, process: str) -> None:
+        """Let metrics tell of it, by the name of the process that it leads to."""
+
+        read, to = metrics.read, {"process": process}
+        asked = metrics.counter("enfilade_link_requests_total", "Calls asked of a process, each try by itself.", **to)
+        again = metrics.counter("enfilade_link_retries_total", "Calls that a process was asked once more.", **to)
+        rests = metrics.counter("enfilade_link_rests_total", "Times that an address was not asked for a while.", **to)
+        there = metrics.gauge("enfilade_link_connections", "Open connections to a process.", **to)
+        waits = metrics.gauge("enfilade_link_waiting", "Calls that wait for a connection to a process.", **to)
+        read(asked, lambda: self._tally.asked)
+        read(again, lambda: self._again)
+        read(rests, lambda: self._tally.rests)
+        read(there, lambda: sum(one.open for one in (*self._replicas, *self._leaving)))
+        read(waits, lambda: sum(one.waiting for one in (*self._replicas, *self._leaving)))
 
     def statistics(self) -> dict[str, object]:
         """How it is: each replica by its address, and how many calls were tried again."""

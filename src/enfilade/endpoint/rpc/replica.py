@@ -37,6 +37,16 @@ class Dead(Lost):
     """It takes what it is asked and says nothing, not even that it is alive."""
 
 
+class Tally:
+    """What was counted of all replicas of a link."""
+
+    __slots__ = ("asked", "rests")
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.rests = 0
+
+
 class Replica:
     """One address."""
 
@@ -51,8 +61,10 @@ class Replica:
         limit: int,
         tls: Tls,
         services: Collection[str],
+        tally: Tally,
     ) -> None:
         self.address = address
+        self.tally = tally
         self.busy = 0
         """Calls that are under way, those that wait for a connection included."""
         self.fingerprints: dict[str, bytes] = {}
@@ -110,6 +122,7 @@ class Replica:
             return  # what was asked before the rest began
         self._failures += 1
         if self._rest or at_once or self._failures >= _FAILURES:
+            self.tally.rests += not self._rest
             self._rest = min(self._rest * 2, _LONGEST) or _REST
             self._rests_until = self._pace.monotonic() + self._rest * (0.5 + self._clock.random.random() / 2)
 
@@ -122,6 +135,7 @@ class Replica:
     async def ask(self, request: bytes, until: float) -> Answer:
         """An answer, whole. `until` is a time of the clock. Raises Unreached, Lost, Overloaded, Silent."""
         self.busy += 1
+        self.tally.asked += 1
         try:
             connection = self._ready(until) or await self.take(until)
             try:
@@ -293,6 +307,16 @@ class Replica:
         self._line = 0
         self._next_in_line()
 
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return self._open
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+        return len(self._waiting)
+
     def statistics(self) -> dict[str, int | bool]:
         """How it is."""
-        return {"open": self._open, "busy": self.busy, "waiting": len(self._waiting), "well": self.well}
+        return {"open": self._open, "busy": self.busy, "waiting": self.waiting, "well": self.well}
