@@ -277,7 +277,7 @@ def test_a_second_supervisor_of_the_same_folder_is_refused(split: Shape) -> None
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
+def test_none_is_left(tmp_path: Path, how: signal.Signals) -> None:
     with running(make(tmp_path), "split") as shape:
         family = shape.family()
         shape.supervisor.send_signal(how)

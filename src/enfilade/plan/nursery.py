@@ -182,7 +182,8 @@ def main() -> None:
     _load(line, sys.argv[1:])
     command = _bear(line)
     sys.argv[:] = command[2:]
-    sys.path[0] = str(Path.cwd())
+    if not sys.flags.safe_path:
+        sys.path[0] = str(Path.cwd())
     runpy.run_module(command[2], run_name="__main__", alter_sys=True)
 
 
