@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Protocol
 
 import pytest
 
 from enfilade import Message, Money, contract, peers, query
+from enfilade.clock import VirtualClock
 from enfilade.endpoint.rpc import Incompatible, listening, rpc
 from enfilade.endpoint.rpc.connection import Lost
 from enfilade.endpoint.rpc.dial import Unreached
@@ -187,14 +189,15 @@ async def test_restarts_fail_no_call_that_may_be_repeated(world: Any) -> None:
 
 async def test_a_peer_that_hangs_has_a_rest_and_is_tried_again_by_one(world: Any) -> None:
     async with saying(world, b"") as asked:
-        catalog = world.ask(world.link(patience=0.0), timeout=0.05)
+        pace = VirtualClock()
+        catalog = world.ask(world.link(patience=0.0, pace=pace), timeout=0.05)
         for _ in range(5):
             with pytest.raises(DeadlineExceeded):
                 await catalog.price("tea")
         with pytest.raises(Unreached, match="has a rest"):
             await catalog.price("tea")
         assert len(asked) == 5
-        await asyncio.sleep(0.06)
+        await pace.advance(timedelta(seconds=0.06))
         failed = await asyncio.gather(*(catalog.price("tea") for _ in range(10)), return_exceptions=True)
 
         assert sorted(type(one).__name__ for one in failed) == ["Silent"] + ["Unreached"] * 9
