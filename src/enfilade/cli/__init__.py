@@ -20,6 +20,7 @@ from enfilade.cli.routes import routes
 from enfilade.cli.run import run
 from enfilade.cli.scale import scale
 from enfilade.cli.secrets import secrets
+from enfilade.cli.test import test
 from enfilade.cli.token import token
 from enfilade.cli.trace import trace
 from enfilade.cli.users import users
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 for command in (
-    new, run, plan, variants, scale, release, rollback, check, routes, export, token, migrate, trace, dead_letters,
-    secrets, audit, policy, users, clients, keys,
+    new, run, test, plan, variants, scale, release, rollback, check, routes, export, token, migrate, trace,
+    dead_letters, secrets, audit, policy, users, clients, keys,
 ):  # fmt: skip
     main.add_command(command)

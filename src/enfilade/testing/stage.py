@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import httpx2
 from typing_extensions import TypeForm
@@ -45,6 +45,8 @@ class Stage:
     `ENFILADE_SHAPE` where it is not said. The app itself is not changed: two stages of one app never meet.
     """
 
+    entered: ClassVar[int] = 0
+    """How many were entered in this process."""
     _scene: Scene
 
     def __init__(
@@ -86,6 +88,7 @@ class Stage:
         self._fakes.add(contract)
 
     async def __aenter__(self) -> Self:
+        Stage.entered += 1
         folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="enfilade-"))
         codec = {"plain": "never", "codec": "always"}.get(self.shape or "", self._config.codec)
         self.app.config = changed(self._config, folder=folder, codec=codec)
