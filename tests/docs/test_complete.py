@@ -18,6 +18,7 @@ from enfilade.endpoint import Cors, rest
 from enfilade.identity import Claims, Issuer
 from enfilade.identity.provider import ProviderSettings
 from enfilade.plan.arrangement import Arrangement, Process, Stores
+from enfilade.plan.edge import Beyond, Edge, Often
 from enfilade.store import Database, Table
 from enfilade.testing import Bench, Caller, Stage
 
@@ -36,6 +37,9 @@ SETTINGS = [
         ("plan.md", Arrangement),
         ("plan.md", Process),
         ("plan.md", Stores),
+        ("edge.md", Edge),
+        ("edge.md", Beyond),
+        ("edge.md", Often),
         ("identity.md", Issuer),
         ("provider.md", ProviderSettings),
         ("identity.md", Claims),
