@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from enfilade.cli.refused import Refused
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from enfilade.plan.share import Told
 
 log = logging.getLogger("enfilade.edge")
+
+_LOOK: Final = 30.0
+"""Seconds between two looks at the certificate, which lasts for weeks."""
 
 
 async def stand(app: App, config: Config, told: Told, line: Line) -> None:
@@ -47,6 +50,9 @@ async def stand(app: App, config: Config, told: Told, line: Line) -> None:
             stack.push_async_callback(gateway.stop, config.drain)
             following = asyncio.create_task(_follow(line, gateway, border, app.share), name="line")
             stack.callback(following.cancel)
+            if said.certificate:
+                renewing = asyncio.create_task(_renew(gateway, Path(said.certificate)), name="certificate")
+                stack.callback(renewing.cancel)
             line.say(READY)
             await _either(stop, gateway)
 
@@ -69,6 +75,19 @@ async def _either(stop: asyncio.Event, gateway: Gateway) -> None:
     ended.cancel()
     if ended.done() and not stop.is_set():
         raise Refused(f"Envoy has ended. {ended.result()}")
+
+
+async def _renew(gateway: Gateway, certificate: Path) -> None:
+    """Take a certificate that was renewed, with its key."""
+    known = await asyncio.to_thread(certificate.read_bytes)
+    while True:
+        await asyncio.sleep(_LOOK)
+        try:
+            if (found := await asyncio.to_thread(certificate.read_bytes)) != known:
+                await gateway.apply(gateway.edge)
+                known = found
+        except Exception:
+            log.exception("the certificate has changed, and Envoy goes on with the one of before")
 
 
 async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share) -> None:
