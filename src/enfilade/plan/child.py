@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from enfilade.clock import Clock
+from enfilade.plan.leash import limit
 from enfilade.plan.line import LEAVE, PLAN, Far
 from enfilade.plan.nursery import Forked, Nursery, forks
 from enfilade.plan.output import Lines, Output
@@ -212,7 +213,7 @@ class Child:
             os.close(write)
         self._line = Far(ours)
         self.pid = self._process.pid
-        _limit(self.pid, program.memory)
+        limit(self.pid, program.memory)
         self._reading = asyncio.create_task(self._read(read), name=f"read {self.name}")
 
     async def _run(self, line: int, write: int) -> asyncio.subprocess.Process | Forked:
@@ -221,7 +222,7 @@ class Child:
         ports = () if program.port is None else (program.port.fileno(),)
         if self._nursery is not None and program.ours and forks(program.command, program.environment):
             fds = {0: line, 1: write, 2: write, **{port: port for port in ports}}
-            return await self._nursery.fork(program.command, program.environment, fds)
+            return await self._nursery.fork(program.command, program.environment, fds, program.memory)
         leash = (
             sys.executable, "-I", "-S", _LEASH, f"{self._patience.stop - 1:g}", str(int(program.how)), program.user,
         )  # fmt: skip
@@ -287,12 +288,3 @@ def told(code: int) -> str:
         except ValueError:
             pass
     return f"ended with exit code {code}"
-
-
-def _limit(pid: int, megabytes: int) -> None:
-    if megabytes and sys.platform == "linux":
-        import resource
-
-        size = megabytes * 1024 * 1024
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))

@@ -31,6 +31,17 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+def limit(pid: int, megabytes: int) -> None:
+    """Let a process, or this one (0), have no more memory of its own than that; 0 is no limit. Linux only."""
+    if megabytes and sys.platform == "linux":
+        import contextlib
+        import resource
+
+        size = megabytes * 1024 * 1024
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))
+
+
 def main(grace: str, how: str, user: str, *command: str) -> int:
     """Start it, pass on what stops it, and wait for its end."""
     woken, wake = os.pipe()

@@ -22,12 +22,13 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from enfilade.plan.leash import prctl
+from enfilade.plan.leash import limit, prctl
 
 _SUBREAPER: Final = 36
 """prctl(2): whether this process becomes the parent of orphans below it."""
@@ -84,16 +85,17 @@ class Nursery:
             self._process.kill()
             self._process.wait()
 
-    async def fork(self, command: Sequence[str], environment: Mapping[str, str], fds: Mapping[int, int]) -> Forked:
-        """Run `python -m ...` in a session of its own, with these variables besides and these files by number.
-
-        Raises OSError where that cannot be done.
-        """
+    async def fork(
+        self, command: Sequence[str], environment: Mapping[str, str], fds: Mapping[int, int], memory: int = 0
+    ) -> Forked:
+        """Run `python -m ...` in a session of its own, with these variables besides, these files by number, and so many
+        megabytes of memory. Raises OSError where that cannot be done."""
+        asked = {"command": command, "environment": environment, "fds": list(fds), "memory": memory}
         for last in (False, True):  # it may have ended since it was asked last, which shows when it is asked again
             try:
                 await self._until_ready()
                 # From here on at once: a process that was asked for is known, whatever is cancelled.
-                return Forked(self._ask(command, environment, fds))
+                return Forked(self._ask(asked, list(fds.values())))
             except ConnectionError:
                 self.close()
                 if last:
@@ -117,11 +119,10 @@ class Nursery:
             await asyncio.sleep(0.01)
         self._ready = True
 
-    def _ask(self, command: Sequence[str], environment: Mapping[str, str], fds: Mapping[int, int]) -> int:
+    def _ask(self, asked: Mapping[str, Any], fds: Sequence[int]) -> int:
         assert self._line is not None
-        asked = json.dumps({"command": list(command), "environment": dict(environment), "fds": list(fds)})
         with _taking_in():
-            socket.send_fds(self._line, [asked.encode()], list(fds.values()))
+            socket.send_fds(self._line, [json.dumps(asked).encode()], fds)
             number = int(self._heard(_SOON) or -errno.ETIMEDOUT)
         if number < 0:
             raise OSError(-number, os.strerror(-number))
@@ -213,10 +214,13 @@ def _bear(line: socket.socket) -> Sequence[str]:
         with os.fdopen(read, "rb") as answer:
             between = _fork()
             if between == 0:
+                parent = os.getpid()
                 if _fork() != 0:
                     os._exit(0)
                 line.detach()
                 answer.close()
+                while os.getppid() == parent:  # the signal at the end of a parent is for that of the next one
+                    time.sleep(0.001)
                 return _become(asked, fds, write)
             for fd in (write, *fds):
                 os.close(fd)
@@ -244,6 +248,7 @@ def _become(asked: Mapping[str, Any], fds: Sequence[int], told: int) -> Sequence
         if fd != number:
             os.close(fd)
     os.environ.update(asked["environment"])
+    limit(0, asked["memory"])
     _show(asked["command"])
     return asked["command"]
 
