@@ -269,9 +269,3 @@ async def arranged(whole: Town, tmp_path_factory: pytest.TempPathFactory) -> Asy
 def arrange() -> Any:
     """Another plan at work, for tests that end it."""
     return arranging
-
-
-@pytest.fixture
-def app_folder() -> Path:
-    """Where the app is imported from."""
-    return Path(HERE)

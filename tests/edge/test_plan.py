@@ -6,14 +6,22 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
+import ssl
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
 import pytest
+from post.app import app
+from post.pem import certificate
+
+from enfilade.cli.edge import binary
+from enfilade.cli.refused import Refused
+from enfilade.config import load
+from enfilade.errors import StartError
+from enfilade.plan import Plan, plan_of
+from enfilade.plan.shown import changes, lines
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -127,7 +135,7 @@ async def test_the_app_is_ready_when_all_its_processes_are(arranged: Any) -> Non
 
     assert (told.status_code, told.json()["waiting"], alive.status_code) == (503, ["parcels"], 200)
     async with asyncio.timeout(60):
-        while (await arranged.outside.get("/readyz")).status_code != 200:
+        while (await arranged.outside.get("/readyz")).status_code != 200:  # noqa: ASYNC110  (nothing tells us)
             await asyncio.sleep(0.05)
 
 
@@ -143,13 +151,24 @@ async def test_one_that_is_killed_comes_back(arranged: Any, which: str) -> None:
 
 
 async def test_an_edge_stands_before_one_process_and_leaves_nothing_behind(tmp_path: Path, arrange: Any) -> None:
-    (tmp_path / "plan.toml").write_text('[one.edge]\nrun = "envoy:"\nlog = ""')
-    async with arrange(tmp_path, "one") as (supervisor, url, lines), httpx2.AsyncClient(base_url=url) as outside:
-        found = [(await outside.get(path)).status_code for path in ("/stamps/s1", "/readyz", "/jwks.json", "/old")]
+    pair = certificate(tmp_path, "post")
+    (tmp_path / "enfilade.toml").write_text('url = "https://post.example"')
+    (tmp_path / "plan.toml").write_text(
+        f'[one.edge]\nrun = "envoy:"\nlog = ""\ncertificate = "{pair.chain}"\nkey = "{pair.key}"\nhttp3 = true'
+    )
+    trusts = ssl.create_default_context(cafile=str(pair.chain))
+    async with (
+        arrange(tmp_path, "one") as (supervisor, url, lines),
+        httpx2.AsyncClient(base_url=url, verify=trusts) as outside,
+    ):
+        found = [await outside.get(path) for path in ("/stamps/s1", "/readyz", "/jwks.json", "/old")]
         family = psutil.Process(supervisor.pid).children(recursive=True)
         supervisor.kill()
 
-        assert found == [200] * 4
+        assert [one.status_code for one in found] == [200] * 4
+        assert url.startswith("https://")
+        assert found[0].headers["alt-svc"].startswith("h3=")
+        assert found[3].json()["scheme"] == "https"
         assert "envoy" in {one.name() for one in family}
         async with asyncio.timeout(60):
             while any(one.is_running() for one in family):  # noqa: ASYNC110  (nothing tells us)
@@ -160,34 +179,34 @@ async def test_an_edge_stands_before_one_process_and_leaves_nothing_behind(tmp_p
 # -- what is said at once
 
 
-def told(folder: Path, app: Path, *arguments: str, code: int = 1) -> str:
-    command = [sys.executable, "-m", "enfilade.cli", *arguments]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, env={**environment, "PYTHONPATH": str(app)}
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def plan(folder: Path, text: str, name: str) -> Plan:
+    (folder / "plan.toml").write_text(text)
+    return plan_of(app, name, folder / "plan.toml", lambda over: load(folder / "enfilade.toml", {}, over))
 
 
-async def test_a_plan_says_what_its_edge_is_and_what_said_so(arranged: Any, app_folder: Path) -> None:
-    shown = told(arranged.folder, app_folder, "plan", "show", "edged", "--origin", "--app", "post.app:app", code=0)
-    found = {" ".join(one.split()) for one in shown.splitlines()}
+async def test_a_plan_says_what_its_edge_is_and_what_said_so(arranged: Any, tmp_path: Path) -> None:
+    (tmp_path / "partner.json").write_text("{}")
+    text = (arranged.folder / "plan.toml").read_text().replace('openapi = "partner.json"', "")
+    edged = plan(tmp_path, text, "edged")
+    shown = {" ".join(one.split()).replace(f"{tmp_path}/", "") for one in lines(edged, origin=True)}
+    differs = {one["what"] for one in changes(plan(tmp_path, text, "split"), edged)}
 
-    assert "edge run envoy: # plan.toml [edged.edge]" in found
-    assert any(one.startswith("process edge Envoy # plan.toml [edged.edge]") for one in found)
-    assert any(one.startswith("edge route legacy /legacy to http://127.0.0.1:") for one in found)
-    differs = told(arranged.folder, app_folder, "plan", "diff", "split", "edged", "--app", "post.app:app", code=0)
-    assert "edge run" in differs
-    assert "edge route partner" in differs
+    assert "edge run envoy: # plan.toml [edged.edge]" in shown
+    assert "process edge Envoy # plan.toml [edged.edge]" in shown
+    assert any(one.startswith("edge route legacy /legacy to http://127.0.0.1:") for one in shown)
+    assert {"edge run", "edge threads", "edge route legacy", "edge route partner"} < differs
 
 
-async def test_a_plan_is_told_all_that_is_wrong_with_its_edge(tmp_path: Path, app_folder: Path) -> None:
-    (tmp_path / "plan.toml").write_text("""
+async def test_a_plan_is_told_all_that_is_wrong_with_its_edge(tmp_path: Path) -> None:
+    text = """
+        [wrong]
+        extends = "split"
         [wrong.edge]
         run = "nginx:"
         http3 = true
         log = "nowhere/edge.log"
+        [wrong.process.edge]
+        replicas = 2
         [wrong.edge.route.a]
         path = "/a"
         to = "ftp://example"
@@ -197,35 +216,50 @@ async def test_a_plan_is_told_all_that_is_wrong_with_its_edge(tmp_path: Path, ap
         rates = ["7/day"]
         [wrong.edge.route.c]
         path = "/c"
+        to = ["https://one.example/a", "https://two.example/b"]
+        [wrong.edge.route.d]
+        path = "/d"
         to = "https://example"
         openapi = "nowhere.json"
-        [wrong.process.all]
-        services = "*"
-        front = true
+        [mistyped]
+        extends = "split"
         [mistyped.edge]
         runs = "envoy:"
         [mistyped.edge.route.a]
         path = "a"
-    """)
-    said = told(tmp_path, app_folder, "run", "post.app:app", "--plan", "wrong")
+        [gone]
+        extends = "split"
+        [gone.edge]
+        run = "envoy:/nowhere/envoy"
+        certificate = "nowhere.pem"
+    """
+    said: dict[str, str] = {}
+    for name in ("wrong", "mistyped", "gone"):
+        with pytest.raises(StartError) as raised:
+            plan(tmp_path, text, name)
+        said[name] = str(raised.value)
 
     for one in ("'nginx:' is no edge", "HTTP/3 is spoken with TLS only", "'ftp://example' is no address",
-                "'7/day' is not counted at the edge", "nowhere.json", "in no folder"):  # fmt: skip
-        assert one in said
-    assert "plan.toml [wrong.edge.route.c]" in said
-    assert "unknown field `runs`" in told(tmp_path, app_folder, "run", "post.app:app", "--plan", "mistyped")
+                "in no folder", "'7/day' is not counted at the edge", "nowhere.json", "are not alike",
+                "Envoy, alone and nothing else"):  # fmt: skip
+        assert one in said["wrong"]
+    assert "plan.toml [wrong.edge.route.d]" in said["wrong"]
+    assert "unknown field `runs`" in said["mistyped"]
+    assert "plan.toml [mistyped.edge.route.a]" in said["mistyped"]
+    for one in ("/nowhere/envoy is no program", "nowhere.pem cannot be read", "under what name", "are said together"):
+        assert one in said["gone"]
 
 
-async def test_a_missing_envoy_or_a_port_that_is_taken_is_told_before_anything_starts(
-    tmp_path: Path, app_folder: Path
+async def test_a_port_that_is_taken_and_an_envoy_that_is_missing_are_told_before_anything_starts(
+    tmp_path: Path, arrange: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "plan.toml").write_text('[one.edge]\nrun = "envoy:"\n[gone.edge]\nrun = "envoy:/nowhere/envoy"\n')
-    (tmp_path / "plan.toml").write_text(
-        (tmp_path / "plan.toml").read_text() + '[gone.process.all]\nservices = "*"\nfront = true\n'
-    )
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        said = told(tmp_path, app_folder, "run", "post.app:app", "--plan", "one", "--port", port)
+    (tmp_path / "plan.toml").write_text('[one.edge]\nrun = "envoy:"')
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AssertionError) as raised:
+        async with arrange(tmp_path, "one", "--port", str(taken.getsockname()[1])):
+            pass
 
-    assert "is taken: another program listens there" in said
-    assert "/nowhere/envoy is no program" in told(tmp_path, app_folder, "run", "post.app:app", "--plan", "gone")
+    assert "is taken: another program listens there" in str(raised.value)
+    assert "is ready" not in str(raised.value)
+    monkeypatch.setenv("ENFILADE_ENVOY", "/nowhere/envoy")
+    with pytest.raises(Refused, match="/nowhere/envoy cannot be run"):
+        binary("envoy:")
