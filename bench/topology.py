@@ -34,6 +34,7 @@ from enfilade.identity import DevelopmentIssuer, Tokens
 HERE = Path(__file__).parent
 ROUNDS, FEW, MANY = 5, 100, 160
 ONE, TWO, EACH = "Enfilade, one process", "Enfilade, two processes", "Enfilade, a process for each service"
+EDGED = "Enfilade, the same behind Envoy"
 FASTAPI_ONE, FASTAPI_EACH = "FastAPI, one process", "FastAPI, a process for each service"
 PEOPLE = 400
 """Who buys: each may order thirty times a minute."""
@@ -52,6 +53,10 @@ services = ["payments", "psp"]
 services = ["shipping", "carrier"]
 [each.process.notifications]
 services = ["notifications", "mail"]
+
+[edged]
+extends = "each"
+edge.run = "envoy:"
 
 [two.process.shop]
 services = "*"
@@ -114,6 +119,7 @@ def main() -> None:
             stack.enter_context(ours(ONE, folder, "")),
             stack.enter_context(ours(TWO, folder, "two")),
             stack.enter_context(ours(EACH, folder, "each")),
+            stack.enter_context(ours(EDGED, folder, "edged")),
             stack.enter_context(fastapi(FASTAPI_ONE, folder, together=True)),
             stack.enter_context(fastapi(FASTAPI_EACH, folder, together=False)),
         ]

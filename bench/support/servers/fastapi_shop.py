@@ -100,7 +100,7 @@ NOBODY = Caller()
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     global http
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         for name, (schema, database) in DATABASES.items():
             if name in HERE:
                 await database.open(FOLDER / f"{name}.db", schema)
