@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 
-import psutil
 import pytest
+from click.testing import CliRunner
+
+from enfilade.cli import main
 
 FILES = {
     "inn/app.py": """
@@ -102,6 +104,7 @@ FILES = {
                 return await self.kitchen.cook(name)
     """,
     "enfilade.toml": "drain = 3.0\n",
+    "plan.toml": '[split.store]\ndata = { hall = "sqlite::memory:" }\n',
 }
 
 
@@ -119,6 +122,10 @@ class Asked:
     what: str
 
 
+_numbers = itertools.count()
+"""Of all that was ever asked: a key is used once."""
+
+
 @dataclass
 class Guests:
     """Clients that keep their connections and ask one request after the other."""
@@ -126,7 +133,6 @@ class Guests:
     port: int
     done: list[Asked] = field(default_factory=list[Asked])
     _stop: threading.Event = field(default_factory=threading.Event)
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def failed(self) -> list[Asked]:
         return [one for one in self.done if one.status != 200]
@@ -142,12 +148,12 @@ class Guests:
     def ask(self) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             while not self._stop.is_set():
-                number = next(self._numbers)
+                number = next(_numbers)
                 if number % 2:
                     self._one(connection, "GET", f"/{'tables' if number % 4 == 1 else 'dishes'}/soup")
                 else:
                     self._one(connection, "POST", f"/{'tables' if number % 4 else 'dishes'}", f"meal-{number}")
-                time.sleep(0.004)
+                time.sleep(0.01)
 
     def _one(self, connection: http.client.HTTPConnection, method: str, path: str, name: str = "") -> None:
         headers = {"content-type": "application/json", "idempotency-key": name} if name else {}
@@ -164,7 +170,7 @@ class Guests:
         )  # fmt: skip
 
     @contextmanager
-    def asking(self, clients: int = 3) -> Generator[Guests]:
+    def asking(self, clients: int = 2) -> Generator[Guests]:
         threads = [threading.Thread(target=self.ask) for _ in range(clients)]
         for one in threads:
             one.start()
@@ -219,25 +225,38 @@ class Inn:
                 reader.join(5)
 
     def say(self, *arguments: str, code: int = 0) -> str:
-        """What a command answers."""
-        done = subprocess.run(
-            [sys.executable, "-m", "enfilade.cli", *arguments],
-            cwd=self.folder, capture_output=True, text=True, timeout=100, env=clean(),
-        )  # fmt: skip
-        assert done.returncode == code, (done.stdout, done.stderr, "".join(self.lines[-40:]))
-        return done.stdout + done.stderr
+        """What a command answers; here, for it to be quick."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            done = CliRunner().invoke(main, arguments)
+        finally:
+            os.chdir(before)
+        assert done.exit_code == code, (done.output, done.exception, "".join(self.lines[-40:]))
+        return done.output
 
     def guests(self) -> Guests:
         return Guests(self.port)
 
-    def processes(self) -> list[psutil.Process]:
-        return psutil.Process(self.pid).children(recursive=True)
 
-
-@pytest.fixture
-def inn() -> Generator[Inn]:
+@contextmanager
+def built() -> Generator[Inn]:
     with tempfile.TemporaryDirectory(prefix="inn-") as folder:  # short: sockets are named by it
         made = Inn(Path(folder) / "inn")
         for name, text in FILES.items():
             made.write(name, text)
+        yield made
+
+
+@pytest.fixture
+def inn() -> Generator[Inn]:
+    """An inn that nobody runs yet."""
+    with built() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def split() -> Generator[Inn]:
+    """One whose services are a process each."""
+    with built() as made, made.running("split"):
         yield made

@@ -44,12 +44,12 @@ async def ask(code: str, said: str | None, plan: Plan) -> Build:
             wrote, wrong = await asked.communicate()
         # The app's modules may write what they like: the build is the last line.
         return msgspec.json.decode(wrote.splitlines()[-1], type=Build)
-    except (TimeoutError, msgspec.MsgspecError, IndexError):
+    except (TimeoutError, msgspec.MsgspecError, IndexError) as error:
         if asked.returncode is None:
             asked.kill()
-            wrong = b"It does not end."
-        what = f"it does not say what it is:\n{wrong.decode('utf-8', 'replace').strip()[-2000:]}"
-        raise StartError([Finding(code, what, "Mend it, and try again.", "release")]) from None
+        why = wrong.decode("utf-8", "replace").strip()[-2000:] or repr(error)
+        what = f"it does not say what it is: {why}"
+        raise StartError([Finding(code or "the working folder", what, "Mend it, and try again.", "release")]) from error
 
 
 def broken(plan: Plan, process: str, build: Build, running: Mapping[str, Contracts]) -> Iterator[str]:
