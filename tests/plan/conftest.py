@@ -206,8 +206,8 @@ class Inn:
         return folder
 
     @contextmanager
-    def running(self, plan: str) -> Generator[Inn]:
-        command = [sys.executable, "-m", "enfilade.cli", "run", "--plan", plan, "--port", "0"]
+    def running(self, plan: str, *more: str) -> Generator[Inn]:
+        command = [sys.executable, "-m", "enfilade.cli", "run", "--plan", plan, "--port", "0", *more]
         with subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean()
         ) as supervisor:

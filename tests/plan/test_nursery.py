@@ -157,7 +157,7 @@ except MemoryError: print("no room", flush=True)
 {GOOD}"""
     with socket.create_server(("127.0.0.1", 0)) as port:
         environment = {"ENFILADE_LISTEN": str(port.fileno()), "ENFILADE_X": "y"}
-        async with plan.running(script, port=port, environment=environment, memory=300):
+        async with plan.running(script, ports=[port], environment=environment, memory=300):
             await plan.until("no room")
 
         assert f"one  | {port.getsockname()[1]} y 300" in plan.stream.getvalue()

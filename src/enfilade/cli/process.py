@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from enfilade.cli.target import configuration, load_beside
 
 if TYPE_CHECKING:
     from enfilade.app import App
+    from enfilade.cli.serve import Reception
     from enfilade.config import Config
     from enfilade.endpoint.http1 import OurEdge
     from enfilade.plan.line import Line
@@ -36,7 +37,8 @@ def run_process(said: str | None, process: str) -> None:
         told = share.read(plain.folder)
         app.share = share.share_of(told, process, plain.folder)
         config = app.config = configuration(beside, share.over_of(told, name), share.code() and told.plan.toml)
-        address = sockets.address_of(config.folder, name, int(replica or 1))
+        worker, workers = int(replica or 1), told.plan.layout.processes[name].replicas
+        address = sockets.address_of(config.folder, name, worker)
         held = line.hold(config.drain * 2 + 2)
         held.say(line.TOOK, told.revision)
         log.configure(json=told.plan.json)
@@ -44,11 +46,18 @@ def run_process(said: str | None, process: str) -> None:
             run_until_stopped(stand(app, config, told, held))
         else:
             edge = OurEdge() if app.share.edge else None
-            run_until_stopped(_serve(app, config, address, sockets.inherited(), held, edge))
+            run_until_stopped(_serve(app, config, address, sockets.inherited(), held, edge, worker, workers))
 
 
 async def _serve(
-    app: App, config: Config, address: str, listener: socket.socket | None, line: Line, edge: OurEdge | None
+    app: App,
+    config: Config,
+    address: str,
+    lanes: Sequence[socket.socket],
+    line: Line,
+    edge: OurEdge | None,
+    worker: int,
+    workers: int,
 ) -> None:
     from enfilade.cli.serve import accepting, collect_less, signals
     from enfilade.endpoint import http1
@@ -56,29 +65,29 @@ async def _serve(
     from enfilade.plan.line import READY
     from enfilade.plan.sockets import public_of
 
-    leave: Callable[[], Awaitable[None]] | None = None
+    reception: Reception | None = None
     with signals() as stop:
         async with contextlib.AsyncExitStack() as stack:
             running = await stack.enter_async_context(app.running())
             await stack.enter_async_context(listening(running.mesh.serve(running.site), address, drain=config.drain))
             if edge is not None and app.share.front and app.mounts:
-                listener = http1.bound(Path(public_of(address).removeprefix("unix:")))
+                lanes = [http1.bound(Path(public_of(address).removeprefix("unix:")))]
             elif edge is not None and running.served:
                 door = http1.Door(served=running.served, proxies=edge)
                 await stack.enter_async_context(http1.listening(door, public_of(address), drain=config.drain))
-            if listener is None:
+            if not lanes:
                 collect_less()
             else:
-                leave = await stack.enter_async_context(accepting(app, running, listener, config.drain, edge))
-            following = asyncio.create_task(_follow(line, running, config.folder, stop, leave), name="line")
+                reception = await stack.enter_async_context(
+                    accepting(app, running, lanes, config.drain, edge, worker, workers)
+                )
+            following = asyncio.create_task(_follow(line, running, config.folder, stop, reception), name="line")
             stack.callback(following.cancel)
             line.say(READY)
             await stop.wait()
 
 
-async def _follow(
-    line: Line, running: Running, folder: str, stop: asyncio.Event, leave: Callable[[], Awaitable[None]] | None
-) -> None:
+async def _follow(line: Line, running: Running, folder: str, stop: asyncio.Event, reception: Reception | None) -> None:
     """Do what the supervisor says."""
     from enfilade.plan import share
     from enfilade.plan.line import LEAVE, PLAN, TOOK
@@ -89,8 +98,14 @@ async def _follow(
             told = share.read(folder)
             if mine.process in told.plan.layout.processes:  # or else it is about to leave
                 running.rearrange(share.share_of(told, mine.replica, folder))
+                worker, workers = (
+                    int(mine.replica.partition("@")[2] or 1),
+                    told.plan.layout.processes[mine.process].replicas,
+                )
+                if reception is not None and worker <= workers:
+                    await reception.take(worker, workers)
             line.say(TOOK, told.revision)
         elif word == LEAVE:
-            if leave is not None:
-                await leave()
+            if reception is not None:
+                await reception.leave()
             stop.set()

@@ -22,22 +22,32 @@ if TYPE_CHECKING:
 )
 @click.option("--reload", is_flag=True, help="Start again when a .py or .toml file changes.")
 @click.option("--plan", metavar="NAME", help="Serve it as the processes of this plan; see `enfilade plan`.")
+@click.option("--workers", type=click.IntRange(1), help="So many of the process at the public address.")
 @click.option("--process", metavar="NAME", help="Of a plan, be this process: for its supervisor.")
 def run(
-    app: str | None, host: str | None, port: int | None, reload: bool, plan: str | None, process: str | None
+    app: str | None,
+    host: str | None,
+    port: int | None,
+    reload: bool,
+    plan: str | None,
+    workers: int | None,
+    process: str | None,
 ) -> None:
-    """Serve an app until Ctrl-C."""
-    if plan and reload:
-        raise click.UsageError("--reload is for one process, without --plan.")
+    """Serve an app until Ctrl-C.
+
+    Several workers are the plan `one` with so many replicas, under a supervisor.
+    """
+    if (plan or workers) and reload:
+        raise click.UsageError("--reload is for one process, without --plan and --workers.")
     if process:
         from enfilade.cli.process import run_process
 
         run_process(app, process)
         return
-    if plan:
+    if plan or workers:
         from enfilade.cli.supervise import run_plan
 
-        run_plan(app, plan, host, port)
+        run_plan(app, plan or "one", host, port, workers=workers or 0)
         return
     if reload:
         from enfilade.cli.reload import supervise

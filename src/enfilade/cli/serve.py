@@ -10,12 +10,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import uvicorn
 
+from enfilade.cli.lanes import BACKLOG, mine
 from enfilade.cli.refused import Refused
 from enfilade.endpoint.http1 import Connection, Door, Forwarded, OurEdge, Proxies
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BACKLOG: Final = 2048
-"""Connections that wait to be taken: as many as a burst may bring within a pause of the event loop."""
 _LOOK: Final = 0.05
 """Seconds between two looks whether all clients have left."""
 
@@ -44,18 +44,62 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8080, *, drain:
     """
     with listening(host, port) as listener:
         bound, taken, *_ = listener.getsockname()
-        async with app.running(bound, taken) as running, accepting(app, running, listener, drain):
+        async with app.running(bound, taken) as running, accepting(app, running, [listener], drain):
             yield url_of(listener)
+
+
+class Reception:
+    """What accepts connections: in which lanes, and how it leaves them. They stay open, for other workers."""
+
+    def __init__(self, server: uvicorn.Server, lanes: Sequence[socket.socket], drain: float) -> None:
+        self._server = server
+        self._lanes = lanes
+        self._drain = drain
+        self._at: dict[socket.socket, asyncio.Server] = {}
+
+    async def take(self, worker: int, workers: int) -> None:
+        """Accept in the lanes of this worker of so many, and no longer in others; the first worker is 1."""
+        await self._accept(mine(self._lanes, worker, workers))
+
+    async def _accept(self, listeners: Sequence[socket.socket]) -> None:
+        loop, server = asyncio.get_running_loop(), self._server
+        for one in [one for one in self._at if one not in listeners]:
+            self._at.pop(one).close()
+        make = partial(
+            server.config.http_protocol_class, config=server.config, server_state=server.server_state,
+            app_state=server.lifespan.state, _loop=loop,
+        )  # fmt: skip
+        for one in listeners:
+            if one not in self._at:
+                self._at[one] = await loop.create_server(cast("Any", make), sock=one.dup(), backlog=BACKLOG)
+        server.servers = list(self._at.values())
+
+    async def leave(self) -> None:
+        """Accept nothing more, and answer each connection once more, and tell it so, within `drain` seconds: no client
+        loses a request to a connection that closes."""
+        await self._accept(())
+        connections = cast("set[Any]", self._server.server_state.connections)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain):
+                while connections:
+                    for one in tuple(connections):
+                        if isinstance(one, Connection):  # and no websocket, which has no end of its own
+                            one.leave()
+                    await asyncio.sleep(_LOOK)
 
 
 @asynccontextmanager
 async def accepting(
-    app: App, running: Running, listener: socket.socket, drain: float, edge: OurEdge | None = None
-) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """Answer what comes to a listener, for an app that runs; at the end, finish what has come.
+    app: App,
+    running: Running,
+    lanes: Sequence[socket.socket],
+    drain: float,
+    edge: OurEdge | None = None,
+    worker: int = 1,
+    workers: int = 1,
+) -> AsyncGenerator[Reception]:
+    """Answer what comes in the lanes of a port, for an app that runs; at the end, finish what has come.
 
-    Gives a way to leave a listener that other processes have, too: nothing more is accepted, and each connection is
-    answered once more, and told so, within `drain` seconds. So no client loses a request to a connection that closes.
     Where `edge` asks there, it is believed.
     """
     settings = _settings(app, running, drain, edge)
@@ -64,27 +108,16 @@ async def accepting(
     # Its parts and not `serve()`, which takes the signals for itself and does not say when it accepts.
     server.lifespan = settings.lifespan_class(settings)
     collect_less()
-    await server.startup(sockets=[listener])
+    await server.startup(sockets=[])
+    reception = Reception(server, lanes, drain)
+    await reception.take(worker, workers)
     ticking = asyncio.create_task(server.main_loop())
-
-    async def leave() -> None:
-        for one in server.servers:
-            one.close()
-        connections = cast("set[Any]", server.server_state.connections)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain):
-                while connections:
-                    for one in tuple(connections):
-                        if isinstance(one, Connection):  # and no websocket, which has no end of its own
-                            one.leave()
-                    await asyncio.sleep(_LOOK)
-
     try:
-        yield leave
+        yield reception
     finally:
         server.should_exit = True
         await ticking
-        await server.shutdown(sockets=[listener])
+        await server.shutdown(sockets=list(lanes))
 
 
 def collect_less() -> None:
@@ -152,7 +185,7 @@ def _settings(app: App, running: Running, drain: float, edge: OurEdge | None) ->
         access_log=False,
         server_header=False,
         proxy_headers=believed is not None,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(drain)),
     )
 
@@ -197,7 +230,7 @@ def listening(host: str, port: int) -> Generator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-            listener.listen(_BACKLOG)
+            listener.listen(BACKLOG)
         except OSError as error:
             raise _refused(host, port, error) from error
         yield listener

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from enfilade.plan.steer import Programs
 
 _SELF: Final = (sys.executable, "-m", "enfilade.cli")
+_COUNTED: Final = "rates below an hour, wrong logins and calls at once are counted by each of them"
 
 
-def run_plan(said: str | None, name: str, host: str | None, port: int | None) -> None:
-    """Start, watch and stop the processes of a plan."""
+def run_plan(said: str | None, name: str, host: str | None, port: int | None, workers: int = 0) -> None:
+    """Start, watch and stop the processes of a plan; `workers` of the one at the public address, if it is said."""
     from enfilade.plan.nursery import Nursery
 
     with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
@@ -34,7 +35,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
         from enfilade.plan.force import Force
         from enfilade.plan.servers import servers_of
 
-        plan = _plan(said, name, nursery)
+        plan = _manned(_plan(said, name, nursery), workers)
         asyncio.run(nursery.load(*loaded.by(plan)))  # which it does while servers are made and started
         output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
         with start_errors():
@@ -42,6 +43,9 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None) ->
             with sockets.alone(run), _address(plan, host, port) as address:
                 servers = servers_of(plan)
                 force = Force(plan, servers.over(plan.said), run, output)
+                for one, process in force.plan.layout.processes.items():
+                    if process.replicas > 1 and not process.command:
+                        output.tell(f"{one} has {process.replicas} replicas: {_COUNTED}")
 
                 def programs(plan: Plan, name: str) -> list[Program]:
                     return _programs(plan, name, said, address)
@@ -55,14 +59,15 @@ class _Address(NamedTuple):
     host: str
     port: int
     url: str
-    listener: socket.socket | None
-    """The port, which the front is given; None where Envoy opens it by itself."""
+    lanes: Sequence[socket.socket]
+    """The listeners, which the front is given; none where Envoy opens the port by itself."""
 
 
 @contextlib.contextmanager
 def _address(plan: Plan, host: str | None, port: int | None) -> Generator[_Address]:
     """The public address, which nobody else has meanwhile. Raises Refused, also where its Envoy is missing."""
     from enfilade.cli.edge import binary
+    from enfilade.cli.lanes import lanes
     from enfilade.cli.serve import listening, url_of
     from enfilade.plan.sockets import reserved
 
@@ -73,10 +78,11 @@ def _address(plan: Plan, host: str | None, port: int | None) -> Generator[_Addre
         bound, taken, *_ = listener.getsockname()
         url = url_of(listener)
         if not edge.run:
-            yield _Address(bound, taken, url, listener)
+            with lanes(listener) as opened:
+                yield _Address(bound, taken, url, opened)
             return
         with reserved(listener):
-            yield _Address(bound, taken, url.replace("http:", "https:") if edge.certificate else url, None)
+            yield _Address(bound, taken, url.replace("http:", "https:") if edge.certificate else url, ())
 
 
 def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
@@ -101,6 +107,20 @@ def _plan(said: str | None, name: str, nursery: Nursery) -> Plan:
         raise Refused(f"the plan {name} cannot be read: {wrong}", "Look at: enfilade plan show") from wrong
 
 
+def _manned(plan: Plan, workers: int) -> Plan:
+    """So many of the process at the public address. Raises Refused where they would not share what they keep."""
+    from enfilade.plan.change import scaled
+
+    if not workers:
+        return plan
+    front = plan.layout.front
+    mine = plan.layout.processes[front].services
+    if workers > 1 and (kept := [one for one in mine if plan.data.get(one) == "sqlite::memory:"]):
+        what = f"{', '.join(kept)} would keep rows in the memory of one worker, where the others do not find them."
+        raise Refused(what, 'Say a place that they share, in enfilade.toml: data = "sqlite:data/{service}.db".')
+    return scaled(plan, front, workers)
+
+
 def _stages(plan: Plan, programs: Programs) -> list[list[Program]]:
     """Commands, then services, then more of the same, then the front, then the edge: each when those before it are
     ready."""
@@ -122,7 +142,7 @@ def _programs(plan: Plan, name: str, said: str | None, address: _Address) -> lis
     from enfilade.plan.sockets import passed
 
     process = plan.layout.processes[name]
-    port = address.listener if process.front else None
+    ports = address.lanes if process.front else ()
     made: list[Program] = []
     for at in range(1, process.replicas + 1):
         own = name if at == 1 else f"{name}@{at}"
@@ -139,9 +159,9 @@ def _programs(plan: Plan, name: str, said: str | None, address: _Address) -> lis
                 environment={
                     **process.environment, **code_of(plan, name),
                     "ENFILADE_HOST": address.host, "ENFILADE_PORT": str(address.port),
-                    **(passed(port) if port is not None else {}),
+                    **(passed(ports) if ports else {}),
                 },
-                port=port,
+                ports=ports,
                 memory=process.memory,
             )  # fmt: skip
         made.append(program)

@@ -58,8 +58,8 @@ class Program:
     ready: str = ""
     """Where another program accepts connections once it is ready; `""`: it is ready when it has begun."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    port: socket.socket | None = None
-    """The public port, for those that serve it."""
+    ports: Sequence[socket.socket] = ()
+    """The listeners of the public port, for those that serve it."""
     memory: int = 0
     """Megabytes; 0 is no limit."""
     how: signal.Signals = signal.SIGTERM
@@ -219,7 +219,7 @@ class Child:
     async def _run(self, line: int, write: int) -> asyncio.subprocess.Process | Forked:
         """In a session of its own: Ctrl-C is for the supervisor; and what it starts is ended with it."""
         program = self.program
-        ports = () if program.port is None else (program.port.fileno(),)
+        ports = [one.fileno() for one in program.ports]
         if self._nursery is not None and program.ours and forks(program.command, program.environment):
             fds = {0: line, 1: write, 2: write, **{port: port for port in ports}}
             return await self._nursery.fork(program.command, program.environment, fds, program.memory)

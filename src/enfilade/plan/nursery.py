@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import fcntl
 import gc
 import json
 import os
@@ -34,6 +35,8 @@ _SUBREAPER: Final = 36
 """prctl(2): whether this process becomes the parent of orphans below it."""
 _MOST: Final = 65536
 """Bytes of what the nursery is asked: a command line, and some variables."""
+_FDS: Final = 64
+"""Files that a process is given: its line, what it writes to, the listeners of the public port."""
 _SOON: Final = 10.0
 """Seconds until a nursery that does not answer is killed; a fork takes milliseconds."""
 _MAIN: Final = "from enfilade.plan.nursery import main; main()"
@@ -203,7 +206,7 @@ def _load(line: socket.socket, names: Sequence[str]) -> None:
 def _bear(line: socket.socket) -> Sequence[str]:
     """Fork whoever is asked for. Comes back in each of these, with its command; ends where nobody can ask any more."""
     while True:
-        said, fds, _, _ = socket.recv_fds(line, _MOST, 8)
+        said, fds, _, _ = socket.recv_fds(line, _MOST, _FDS)
         if not said:
             sys.exit()
         asked = json.loads(said)
@@ -243,14 +246,22 @@ def _become(asked: Mapping[str, Any], fds: Sequence[int], told: int) -> Sequence
     os.setsid()
     os.write(told, b"%d" % os.getpid())
     os.close(told)
-    for fd, number in zip(fds, asked["fds"], strict=True):
+    free = 1 + max(asked["fds"])
+    for fd, number in zip(_moved(fds, free), asked["fds"], strict=True):
         os.dup2(fd, number)
-        if fd != number:
-            os.close(fd)
+        os.close(fd)
     os.environ.update(asked["environment"])
     limit(0, asked["memory"])
     _show(asked["command"])
     return asked["command"]
+
+
+def _moved(fds: Sequence[int], free: int) -> Sequence[int]:
+    """The same with numbers from `free` on, so that none is in the way of another."""
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    return moved
 
 
 def _show(command: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ _LONGEST: Final = 103
 _PUBLIC: Final = ".http.sock"
 """What names of sockets end with that only the edge asks at."""
 _LISTEN: Final = "ENFILADE_LISTEN"
-"""The variable that says the number of the inherited socket."""
+"""The variable that says the numbers of the inherited sockets."""
 
 
 def run_folder(folder: str) -> Path:
@@ -79,15 +79,15 @@ def reserved(listener: socket.socket) -> Generator[None]:
         yield
 
 
-def passed(listener: socket.socket) -> dict[str, str]:
-    """The variable by which a child knows the port that it inherits."""
-    return {_LISTEN: str(listener.fileno())}
+def passed(lanes: Sequence[socket.socket]) -> dict[str, str]:
+    """The variable by which a child knows the listeners that it inherits."""
+    return {_LISTEN: ",".join(str(one.fileno()) for one in lanes)}
 
 
-def inherited() -> socket.socket | None:
-    """The port that the supervisor gave to this process; None where there is none."""
-    number = os.environ.pop(_LISTEN, "")
-    return socket.socket(fileno=int(number)) if number.isdigit() else None
+def inherited() -> list[socket.socket]:
+    """The listeners of the public port that the supervisor gave to this process; none where it is not the front."""
+    said = os.environ.pop(_LISTEN, "")
+    return [socket.socket(fileno=int(one)) for one in said.split(",") if one.isdigit()]
 
 
 def accepts(address: str) -> bool:
