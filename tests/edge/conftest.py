@@ -52,10 +52,12 @@ class Plain:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
+            chunked = False
+            while not chunked:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, path, _ = head[0].split(" ")
                 fields = {name.lower(): value for name, _, value in (one.partition(": ") for one in head[1:] if one)}
+                chunked = "transfer-encoding" in fields  # whose end nobody looks for here
                 await reader.readexactly(int(fields.get("content-length", "0")))
                 self.seen.append({"method": method, "path": path, "fields": fields})
                 if self.broken:

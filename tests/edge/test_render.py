@@ -66,6 +66,7 @@ def everything(folder: Path) -> Edge:
         hops=1,
         log=folder / "log",
         otlp="https://otlp.example:4318",
+        otlp_log=True,
         sample=0.5,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
 
 from enfilade import Scope, signed_in
@@ -246,3 +247,14 @@ async def test_the_log_has_a_line_for_each_request_and_no_secret(town: Any) -> N
 
 def _flat(line: dict[str, Any]) -> list[Any]:
     return [*line.values(), *line.get("caller", {}).values()]
+
+
+async def test_spans_and_the_log_go_to_a_collector(town: Any) -> None:
+    await town.serve(otlp=f"http://{town.first.address}", otlp_log=True, sample=1.0)
+
+    async with httpx2.AsyncClient(base_url=town.outside.base_url) as fresh:  # who is connected is served as before
+        await fresh.get("/parcels/p1")
+
+    async with asyncio.timeout(30):
+        while {"/v1/traces", "/v1/logs"} - {one["path"] for one in town.first.seen}:  # noqa: ASYNC110  (told in time)
+            await asyncio.sleep(0.05)

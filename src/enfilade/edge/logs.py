@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from enfilade.edge.answers import ABOUT
@@ -52,17 +53,39 @@ _NUMBERS: Final = (
 
 
 def access_log(edge: Edge) -> list[Json]:
-    if edge.log is None:
-        return []
+    """A line for each request: into a file or a stream, and to the collector."""
+    kind = "type.googleapis.com/envoy.extensions.access_loggers"
     callers = {one.url: f"%DYNAMIC_METADATA({_subject(one)})%" for one in edge.checked}
     line = {**_LINE, **({"caller": callers} if callers else {})}
     form = {"log_format": {"json_format": line, "omit_empty_values": True}}
-    kind = "type.googleapis.com/envoy.extensions.access_loggers"
+    found: list[Json] = []
     if edge.log == "stdout":
         stream = {"@type": f"{kind}.stream.v3.StdoutAccessLog", **form}
-        return [{"name": "envoy.access_loggers.stdout", "typed_config": stream}]
-    file = {"@type": f"{kind}.file.v3.FileAccessLog", "path": str(edge.log), **form}
-    return [{"name": "envoy.access_loggers.file", "typed_config": file}]
+        found.append({"name": "envoy.access_loggers.stdout", "typed_config": stream})
+    elif edge.log is not None:
+        file = {"@type": f"{kind}.file.v3.FileAccessLog", "path": str(edge.log), **form}
+        found.append({"name": "envoy.access_loggers.file", "typed_config": file})
+    if edge.otlp and edge.otlp_log:
+        sent = {
+            "@type": f"{kind}.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+            "log_name": f"{edge.name}-edge",
+            "http_service": _sent(edge, "logs"),
+            "disable_builtin_labels": True,
+            "resource_attributes": _attributes({"service.name": f"{edge.name}-edge"}),
+            "body": {"string_value": "%REQ(:METHOD)% %PATH(NQ)% %RESPONSE_CODE%"},
+            "attributes": _attributes(_LINE),
+        }
+        found.append({"name": "envoy.access_loggers.open_telemetry", "typed_config": sent})
+    return found
+
+
+def _attributes(said: Mapping[str, str]) -> Json:
+    return {"values": [{"key": key, "value": {"string_value": value}} for key, value in said.items()]}
+
+
+def _sent(edge: Edge, what: str) -> Json:
+    """How the collector is told (OTLP over HTTP)."""
+    return {"http_uri": {"uri": f"{collector(edge)}/v1/{what}", "cluster": OTLP, "timeout": "2s"}}
 
 
 def _subject(issuer: Issuer) -> str:
@@ -83,7 +106,7 @@ def tracing(edge: Edge) -> Json:
             "name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
             "typed_config": {"@type": ratio, "sampling_percentage": part},
         },
-        "http_service": {"http_uri": {"uri": f"{collector(edge)}/v1/traces", "cluster": OTLP, "timeout": "2s"}},
+        "http_service": _sent(edge, "traces"),
     }
     return {
         "max_path_tag_length": 256,

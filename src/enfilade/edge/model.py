@@ -174,8 +174,9 @@ class Edge:
     log: Path | Literal["stdout"] | None = None
     """Where the access log is written, a JSON object a line; None writes none."""
     otlp: str = ""
-    """Base URL of an OpenTelemetry collector for the edge's spans and its log; `""` makes no spans, and passes
-    traces on."""
+    """Base URL of an OpenTelemetry collector for the edge's spans; `""` makes none, and passes traces on."""
+    otlp_log: bool = False
+    """Whether the collector is sent the access log, too."""
     sample: float = 0.01
     """Part of the traces that begin here which is kept, 0 to 1."""
 

@@ -87,6 +87,7 @@ def edge_of(border: Border, share: Share) -> edge.Edge:
         connections=said.connections,
         log="stdout" if said.log == "stdout" else Path(said.log) if said.log else None,
         otlp=said.otlp if said.otlp is not None else config.trace.otlp if config.trace.enabled else "",
+        otlp_log=said.otlp_log,
         sample=config.trace.sample if said.sample is None else said.sample,
     )
 

@@ -90,7 +90,9 @@ class Edge(Settings):
     log: str = "stdout"
     """A line of JSON for each request: into the stream of the plan, or a file; `""` writes none."""
     otlp: str | None = None
-    """Where its spans and its log go; by default as [trace] of enfilade.toml says."""
+    """Where its spans go; by default as [trace] of enfilade.toml says."""
+    otlp_log: bool = False
+    """Whether its log goes there, too."""
     sample: _Part | None = None
     """Part of the traces that begin here which it sends there; by default as [trace] says."""
     route: Mapping[str, Beyond] = {}
