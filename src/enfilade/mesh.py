@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from enfilade.call import Call, Handler, Station
 from enfilade.clock import Clock, SystemClock
 from enfilade.contract.operation import Contract
 from enfilade.endpoint import rpc
-from enfilade.endpoint.letters import LETTERS, Between
+from enfilade.endpoint.letters import EVERYBODY, LETTERS, Between
 from enfilade.endpoint.mirror import VARIANTS, Compared, Glass, Mirror, Mirrors
 from enfilade.endpoint.ready import READINESS, UNREADY, unready
 from enfilade.endpoint.report import REPORT, reporting
@@ -29,6 +29,7 @@ class Mesh:
 
     def __init__(self, share: Share, clock: Clock, metrics: Metrics) -> None:
         self.share = share
+        self._trust = share.trust
         self._metrics = metrics
         self._clock = clock
         self._links: dict[str, rpc.Link] = {}
@@ -86,6 +87,7 @@ class Mesh:
         """Calls and events from other processes: for a socket that only they may use."""
         site = replace(site, contracts=(*site.contracts, REPORT), inside={**site.inside, **reporting(site)})
         if self._between is not None:
+            site = replace(site, callers=_with_letters(site.callers))
             inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
             site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)
         inside = {**site.inside, VARIANTS.operations[0].id: self._compared, UNREADY.id: _waiting(site)}
@@ -154,8 +156,9 @@ class Mesh:
         if link is None:
             # Sockets take real time, whatever the clock of the app is.
             link = self._links[process] = rpc.Link(
-                *self.share.at[process], patience=self._patience(process), clock=self._clock, pace=SystemClock()
-            )
+                *self.share.at[process], patience=self._patience(process), clock=self._clock, pace=SystemClock(),
+                tls=self._trust, services=[name for name, ways in self.share.ways.items() if _in(ways, process)],
+            )  # fmt: skip
             link.measure(self._metrics, process)
         return link
 
@@ -170,6 +173,15 @@ def _waiting(site: Site) -> Handler:
         return site.unready()
 
     return unready
+
+
+def _with_letters(callers: Callable[[str], Container[str]]) -> Callable[[str], Container[str]]:
+    """Who may call a service; any of them hands over what it has said."""
+    return lambda service: EVERYBODY if service == LETTERS.name else callers(service)
+
+
+def _in(ways: Sequence[Way], process: str) -> bool:
+    return any(way.process == process for way in ways)
 
 
 def _sent(handler: Handler) -> Handler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enfilade.config import Config
 from enfilade.contract.operation import Contract
@@ -14,6 +14,9 @@ from enfilade.service.find import implementation, place
 from enfilade.service.inject import wants
 from enfilade.store import Database
 from enfilade.topic import handlers_of, schedules_of
+
+if TYPE_CHECKING:
+    from enfilade.identity.workload import Workload
 
 
 @dataclass
@@ -86,6 +89,8 @@ class Share:
     """By name of another process: the topics that are heard there."""
     sessions: bool = False
     """Whether a service of the app lets people in by a cookie."""
+    trust: Workload | None = None
+    """What it shows processes of other hosts, and believes of them."""
     use: Mapping[str, str] = field(default_factory=dict[str, str])
     """By service: the module of its implementation here, `module` or `module:Class`, where it is not the one beside
     its contract."""

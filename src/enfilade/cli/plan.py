@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from enfilade.cli.refused import start_errors
+from enfilade.cli.refused import Refused, start_errors
 from enfilade.cli.steer import in_force
 from enfilade.cli.table import table
-from enfilade.cli.target import app_argument, app_option, configuration, json_option, load_beside, near
+from enfilade.cli.target import (
+    app_argument,
+    app_option,
+    configuration,
+    configuration_of,
+    json_option,
+    load_beside,
+    near,
+)
 
 if TYPE_CHECKING:
     from enfilade.app import App
@@ -84,6 +92,27 @@ def diff(a: str, b: str, app: str | None, as_json: bool) -> None:
 
     found = changes(_plan(app, a), _plan(app, b))
     click.echo(json.dumps(found, indent=2) if as_json else table(found, empty="Nothing."))
+
+
+@plan.command()
+@click.argument("name")
+@click.argument("processes", nargs=-1, required=True)
+@app_option
+def join(name: str, processes: tuple[str, ...], app: str | None) -> None:
+    """Tell the key by which another host joins.
+
+    With it as ENFILADE_JOIN, and the same plan, `enfilade run --plan NAME --only PROCESS` gets certificates for these
+    processes there. It is a secret, and the same each time.
+    """
+    from enfilade.plan.joining import Token
+    from enfilade.supplies import secret_of
+
+    known = _plan(app, name).layout.processes
+    for one in processes:
+        if one not in known:
+            raise Refused(f"the plan {name} has no process {one}.", f"It has: {', '.join(known)}.")
+    with start_errors():
+        click.echo(str(Token.of(secret_of(configuration_of(app)), processes)))
 
 
 def _plan(said: str | None, name: str) -> Plan:

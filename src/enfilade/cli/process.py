@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from enfilade.cli.serve import Reception
     from enfilade.config import Config
     from enfilade.endpoint.http1 import OurEdge
+    from enfilade.identity.workload import Workload
+    from enfilade.plan import Plan
     from enfilade.plan.line import Line
     from enfilade.running import Running
 
@@ -35,7 +38,7 @@ def run_process(said: str | None, process: str) -> None:
     with start_errors():
         plain = configuration(beside)
         told = share.read(plain.folder)
-        app.share = share.share_of(told, process, plain.folder)
+        app.share = replace(share.share_of(told, process, plain.folder), trust=_trust(told.plan, name, plain.folder))
         config = app.config = configuration(beside, share.over_of(told, name), share.code() and told.plan.toml)
         worker, workers = int(replica or 1), told.plan.layout.processes[name].replicas
         address = sockets.address_of(config.folder, name, worker)
@@ -46,13 +49,32 @@ def run_process(said: str | None, process: str) -> None:
             run_until_stopped(stand(app, config, told, held))
         else:
             edge = OurEdge() if app.share.edge else None
-            run_until_stopped(_serve(app, config, address, sockets.inherited(), held, edge, worker, workers))
+            listen = told.plan.layout.processes[name].listen
+            run_until_stopped(_serve(app, config, address, listen, sockets.inherited(), held, edge, worker, workers))
+
+
+def _trust(plan: Plan, process: str, folder: str) -> Workload | None:
+    """What it shows processes of other hosts, where some process of the plan listens for such."""
+    from enfilade.plan import hosts
+
+    if not hosts.several(plan.layout):
+        return None
+    from enfilade.clock import SystemClock
+    from enfilade.identity.workload import Workload
+    from enfilade.plan.layout import origin
+    from enfilade.plan.sockets import run_folder
+
+    held = hosts.held(plan)
+    return Workload(
+        hosts.trust_domain(plan), process if process in held else origin(process), run_folder(folder), SystemClock()
+    )
 
 
 async def _serve(
     app: App,
     config: Config,
     address: str,
+    listen: str,
     lanes: Sequence[socket.socket],
     line: Line,
     edge: OurEdge | None,
@@ -68,8 +90,15 @@ async def _serve(
     reception: Reception | None = None
     with signals() as stop:
         async with contextlib.AsyncExitStack() as stack:
+            trust = app.share.trust
+            if trust is not None:
+                await stack.enter_async_context(trust)
             running = await stack.enter_async_context(app.running())
-            await stack.enter_async_context(listening(running.mesh.serve(running.site), address, drain=config.drain))
+            served = running.mesh.serve(running.site)
+            await stack.enter_async_context(listening(served, address, drain=config.drain))
+            if listen:
+                # A new version of it takes its calls at the same port.
+                await stack.enter_async_context(listening(served, listen, tls=trust, shared=True, drain=config.drain))
             if edge is not None and app.share.front and app.mounts:
                 lanes = [http1.bound(Path(public_of(address).removeprefix("unix:")))]
             elif edge is not None and running.served:

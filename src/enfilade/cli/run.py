@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--reload", is_flag=True, help="Start again when a .py or .toml file changes.")
 @click.option("--plan", metavar="NAME", help="Serve it as the processes of this plan; see `enfilade plan`.")
+@click.option("--only", metavar="NAME", multiple=True, help="Of a plan, run this process only; several times for more.")
 @click.option("--workers", type=click.IntRange(1), help="So many of the process at the public address.")
 @click.option("--process", metavar="NAME", help="Of a plan, be this process: for its supervisor.")
 def run(
@@ -30,6 +31,7 @@ def run(
     port: int | None,
     reload: bool,
     plan: str | None,
+    only: tuple[str, ...],
     workers: int | None,
     process: str | None,
 ) -> None:
@@ -37,6 +39,8 @@ def run(
 
     Several workers are the plan `one` with so many replicas, under a supervisor.
     """
+    if only and not plan:
+        raise click.UsageError("--only is for processes of a plan: say --plan, too.")
     if (plan or workers) and reload:
         raise click.UsageError("--reload is for one process, without --plan and --workers.")
     if process:
@@ -47,7 +51,7 @@ def run(
     if plan or workers:
         from enfilade.cli.supervise import run_plan
 
-        run_plan(app, plan or "one", host, port, workers=workers or 0)
+        run_plan(app, plan or "one", host, port, only, workers=workers or 0)
         return
     if reload:
         from enfilade.cli.reload import supervise

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 
@@ -25,23 +26,26 @@ _SELF: Final = (sys.executable, "-m", "enfilade.cli")
 _COUNTED: Final = "rates below an hour, wrong logins and calls at once are counted by each of them"
 
 
-def run_plan(said: str | None, name: str, host: str | None, port: int | None, workers: int = 0) -> None:
-    """Start, watch and stop the processes of a plan; `workers` of the one at the public address, if it is said."""
+def run_plan(
+    said: str | None, name: str, host: str | None, port: int | None, only: Sequence[str] = (), *, workers: int = 0
+) -> None:
+    """Start, watch and stop the processes of a plan: those of this host, or `only` these; `workers` of the one at the
+    public address, if it is said."""
     from enfilade.plan.nursery import Nursery
 
     with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
         nursery.start()
         from enfilade.plan import Output, sockets  # which takes its time: the nursery does the same meanwhile
         from enfilade.plan.force import Force
-        from enfilade.plan.servers import servers_of
+        from enfilade.plan.servers import Servers, servers_of
 
-        plan = _manned(_plan(said, name, nursery), workers)
+        plan = _of_host(_manned(_plan(said, name, nursery), workers), only)
         asyncio.run(nursery.load(*loaded.by(plan)))  # which it does while servers are made and started
         output = Output(sys.stderr, tuple(plan.layout.processes), as_json=plan.json)
         with start_errors():
             run = sockets.run_folder(plan.folder)
             with sockets.alone(run), _address(plan, host, port) as address:
-                servers = servers_of(plan)
+                servers = Servers() if only else servers_of(plan)
                 force = Force(plan, servers.over(plan.said), run, output)
                 for one, process in force.plan.layout.processes.items():
                     if process.replicas > 1 and not process.command:
@@ -50,7 +54,7 @@ def run_plan(said: str | None, name: str, host: str | None, port: int | None, wo
                 def programs(plan: Plan, name: str) -> list[Program]:
                     return _programs(plan, name, said, address)
 
-                asyncio.run(_supervise(force, output, said, servers.programs, programs, address.url, nursery))
+                asyncio.run(_supervise(force, output, said, servers.programs, programs, address.url, nursery, run))
 
 
 class _Address(NamedTuple):
@@ -69,9 +73,13 @@ def _address(plan: Plan, host: str | None, port: int | None) -> Generator[_Addre
     from enfilade.cli.edge import binary
     from enfilade.cli.lanes import lanes
     from enfilade.cli.serve import listening, url_of
+    from enfilade.plan import hosts
     from enfilade.plan.sockets import reserved
 
     edge = plan.layout.edge
+    if not hosts.here(plan, plan.layout.front):
+        yield _Address(plan.host, plan.port, ", ".join(plan.only), ())
+        return
     if edge.run:
         binary(edge.run)
     with listening(host or plan.host, plan.port if port is None else port) as listener:
@@ -121,6 +129,17 @@ def _manned(plan: Plan, workers: int) -> Plan:
     return scaled(plan, front, workers)
 
 
+def _of_host(plan: Plan, only: Sequence[str]) -> Plan:
+    """The plan, of which only these processes run here. Raises Refused."""
+    import msgspec
+
+    names = tuple(one for said in only for one in said.split(",") if one)
+    if unknown := [name for name in names if name not in plan.layout.processes]:
+        known = ", ".join(plan.layout.processes)
+        raise Refused(f"the plan {plan.layout.name} has no process {unknown[0]}.", f"It has: {known}.")
+    return msgspec.structs.replace(cast("Any", plan), only=names)
+
+
 def _stages(plan: Plan, programs: Programs) -> list[list[Program]]:
     """Commands, then services, then more of the same, then the front, then the edge: each when those before it are
     ready."""
@@ -136,11 +155,13 @@ def _stages(plan: Plan, programs: Programs) -> list[list[Program]]:
 
 
 def _programs(plan: Plan, name: str, said: str | None, address: _Address) -> list[Program]:
-    """The replicas of a process."""
-    from enfilade.plan import Program
+    """The replicas of a process, where it runs on this host."""
+    from enfilade.plan import Program, hosts
     from enfilade.plan.share import code_of
     from enfilade.plan.sockets import passed
 
+    if not hosts.here(plan, name):
+        return []
     process = plan.layout.processes[name]
     ports = address.lanes if process.front else ()
     made: list[Program] = []
@@ -181,7 +202,9 @@ async def _supervise(
     programs: Programs,
     url: str,
     nursery: Nursery,
+    run: Path,
 ) -> None:
+    from enfilade.cli.certify import certified
     from enfilade.cli.serve import signals
     from enfilade.plan import Patience, Stopped, Supervisor, control
     from enfilade.plan.steer import Steering
@@ -190,6 +213,7 @@ async def _supervise(
     supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(certified(force.base, said, run))
             await stack.enter_async_context(supervisor.running([servers, *_stages(plan, programs)], stop))
             steering = Steering(force, supervisor, programs, output, said)
             await stack.enter_async_context(steering.working())

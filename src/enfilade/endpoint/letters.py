@@ -1,4 +1,4 @@
-"""Events between processes of one machine, where no broker carries them: by the same way as calls.
+"""Events between processes, where no broker carries them: by the same way as calls.
 
 The process of the service that says an event hands it to each process that hears it, and has it again until all of them
 took it. So nothing is lost while one of them is down; what comes twice, its inbox knows.
@@ -16,6 +16,7 @@ from enfilade.contract.declare import command, contract
 from enfilade.contract.need import peers
 from enfilade.contract.read import read
 from enfilade.endpoint.rpc import Link, connect
+from enfilade.errors import Forbidden
 from enfilade.store.outbox import Entry
 from enfilade.store.watch import Watch
 from enfilade.topic import Hearer, Local
@@ -34,6 +35,15 @@ class Letters(Protocol):
 
 LETTERS: Final = read(Letters)
 (_TAKE,) = LETTERS.operations
+
+
+class _Everybody:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERYBODY: Final = _Everybody()
+"""Who may hand events over: any service, and for itself."""
 
 
 class Between:
@@ -64,7 +74,9 @@ class Between:
                 raise outcome
 
     async def take(self, call: Call) -> None:
-        """The other end: a handler for `LETTERS`."""
+        """The other end: a handler for `LETTERS`. Raises Forbidden where a peer tells what another service said."""
+        if any(one.source != call.peer for one in call.arguments["entries"]):
+            raise Forbidden(detail=f"{call.peer or 'nobody'} does not tell what others have said.")
         await self._here.accept(call.arguments["entries"])
 
     async def start(self, *, background: bool = True) -> None: ...
@@ -83,5 +95,6 @@ class Between:
                     break
                 count += 1
             arguments: dict[str, Any] = {"entries": tuple(entries[:count])}
-            await handler(Call(_TAKE, arguments, self._clock, self._clock.monotonic() + _TAKE.timeout))
+            deadline = self._clock.monotonic() + _TAKE.timeout
+            await handler(Call(_TAKE, arguments, self._clock, deadline, peer=entries[0].source))
             entries = entries[count:]

@@ -9,6 +9,8 @@ shown         plans for people: what holds and what said so, and how two differ
 share         what each process is told of the others
 beyond        routes to what is not ours
 border        the edge of an app, made of its contracts and of where its processes are
+hosts         which processes run here, and where those of other hosts are reached
+joining       how another host gets its certificates
 servers       databases and brokers that a plan runs itself, from a wheel or a path
 sockets       where the processes meet
 supervisor    starts, watches and stops the children, by stages

@@ -64,6 +64,10 @@ class Process(Settings):
     """Where a command accepts connections once it is ready: `host:port`, or the path of a Unix socket."""
     environment: Mapping[str, str] = {}
     """Variables that it has besides."""
+    listen: str = ""
+    """Where it is called from other hosts, by certificates: `host:port`."""
+    elsewhere: bool = False
+    """Whether it runs on another host: only where `--only` names it."""
     variant: bool = False
     """Whether it serves what another process serves, too, and otherwise."""
     share: _Percent = 0.0
@@ -104,6 +108,8 @@ class Arrangement(Settings):
     store: Stores = Stores()
     edge: Edge = Edge()
     """What stands at the public address, before the processes."""
+    authority: str = ""
+    """Where other hosts ask for certificates, `host:port`: an address of the host that runs the plan."""
 
 
 def read_file(path: Path) -> tuple[Mapping[str, Arrangement], list[Finding]]:
@@ -134,7 +140,9 @@ def _arrangement(path: Path, name: str, table: dict[str, Any], findings: list[Fi
     stores = _piece(table.pop("store", {}), Stores, f"{path} [{name}.store]", findings)
     edge = _edge(table.pop("edge", {}), f"{path} [{name}.edge", findings)
     rest = _piece(table, Arrangement, f"{path} [{name}]", findings)
-    return Arrangement(extends=rest.extends, process=processes, service=rest.service, store=stores, edge=edge)
+    return Arrangement(
+        extends=rest.extends, process=processes, service=rest.service, store=stores, edge=edge, authority=rest.authority
+    )
 
 
 def _edge(said: Any, where: str, findings: list[Finding]) -> Edge:

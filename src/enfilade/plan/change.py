@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from enfilade.plan.arrangement import Process
+from enfilade.plan.layout import origin as origin
 from enfilade.plan.survey import Known, Plan
 
 M = TypeVar("M")
@@ -18,11 +18,6 @@ def unit(plan: Plan, said: str) -> str:
     """The process that is meant: by its name, by that which it had at first, or by a service that it has; or `""`."""
     named = [name for name, one in plan.layout.processes.items() if not one.variant and said in (name, origin(name))]
     return next(iter(named), "") or plan.layout.of(said)
-
-
-def origin(process: str) -> str:
-    """The name that a process had before any release: `payments` of `payments.3`."""
-    return re.sub(r"\.\d+$", "", process)
 
 
 def following(process: str) -> str:

@@ -29,9 +29,11 @@ class Layout(Message):
     """Settings over those of enfilade.toml."""
     store: Stores = Stores()
     edge: Edge = Edge()
+    authority: str = ""
+    """Where other hosts ask for certificates."""
     origin: Mapping[str, str] = {}
     """What said it, by `process.<name>` (and its `.<key>`, of variants), `placed.<service>`, `service.<name>.<key>`,
-    `store.<key>` and `edge.<key>`."""
+    `store.<key>`, `edge.<key>` and `authority`."""
 
     def of(self, service: str) -> str:
         """The primary process of a service; `""` where none of ours has it."""
@@ -45,6 +47,11 @@ class Layout(Message):
     def front(self) -> str:
         """The process at the public address, or behind the edge there with all that is no operation."""
         return next(name for name, one in self.processes.items() if one.front)
+
+
+def origin(process: str) -> str:
+    """The name that a process had before any release: `payments` of `payments.3`."""
+    return re.sub(r"\.\d+$", "", process)
 
 
 def lay_out(
@@ -73,7 +80,13 @@ def lay_out(
     work.settle_edge()
     store = Stores(**work.store)
     layout = Layout(
-        name=name, processes=work.processes, service=work.service, store=store, edge=work.edge, origin=work.origin
+        name=name,
+        processes=work.processes,
+        service=work.service,
+        store=store,
+        edge=work.edge,
+        authority=work.authority,
+        origin=work.origin,
     )
     return layout, work.findings
 
@@ -90,6 +103,7 @@ class _Work:
         self.service: dict[str, dict[str, Any]] = {}
         self.store: dict[str, Any] = {}
         self.edge = Edge()
+        self.authority = ""
         self.origin: dict[str, str] = {}
         self.findings: list[Finding] = []
 
@@ -123,6 +137,9 @@ class _Work:
                 self.store[key] = value
                 self.origin[f"store.{key}"] = f"{self._where} [{name}.store]"
         self._lay_edge(name, over.edge)
+        if over.authority:
+            self.authority = over.authority
+            self.origin["authority"] = f"{self._where} [{name}]"
 
     def _place(self, where: str, service: str, process: str, here: dict[str, str]) -> None:
         if service in here:

@@ -12,6 +12,7 @@ import msgspec
 from enfilade.contract.message import Message
 from enfilade.errors import Finding, StartError
 from enfilade.placement import Share, Way
+from enfilade.plan import hosts
 from enfilade.plan.checkout import code as code_in
 from enfilade.plan.sockets import address_of
 from enfilade.plan.survey import Plan
@@ -65,7 +66,9 @@ def share_of(told: Told, replica: str, folder: str) -> Share:
         front=processes[process].front,
         edge=bool(plan.layout.edge.run),
         at={
-            name: tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))
+            name: (far,)
+            if (far := hosts.away(plan, name))
+            else tuple(address_of(folder, name, replica + 1) for replica in range(said.replicas))
             for name, said in processes.items()
         },
         ways={name: ways_of(plan, name) for name, known in plan.services.items() if known.process},

@@ -41,6 +41,8 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
             *([" ".join(process.command)] if process.command else []),
             *([f"{process.replicas} replicas"] if process.replicas > 1 else []),
             *([f"{process.memory} MB"] if process.memory else []),
+            *([f"listens at {process.listen}"] if process.listen else []),
+            *(["elsewhere"] if process.elsewhere else []),
             *([", ".join(process.services)] if process.services else []),
         ]
         facts[f"process {name}"] = "; ".join(parts), origin.get(f"process.{name}", "")
@@ -59,9 +61,10 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
             facts[f"service {name} {key}"] = str(value), _spoken(f"service__{name}__{key}", said)
     for name, url in plan.data.items():
         facts[f"data {name}"] = url, _spoken("data", origin.get("store.data", "enfilade.toml or its default"))
-    for key in ("events", "blobs"):
-        if value := getattr(layout.store, key):
-            facts[key] = value, _spoken(key, origin.get(f"store.{key}", ""))
+    stored = {key: (getattr(layout.store, key), f"store.{key}") for key in ("events", "blobs")}
+    for key, (value, at) in {**stored, "authority": (layout.authority, "authority")}.items():
+        if value:
+            facts[key] = value, _spoken(key, origin.get(at, ""))
     for key, value in edge.facts(layout.edge):
         facts[f"edge {key.replace('.', ' ', 1)}"] = value, origin.get(f"edge.{key}", "")
     return facts

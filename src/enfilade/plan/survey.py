@@ -17,7 +17,7 @@ from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.identity import Sessions
 from enfilade.placement import Placed, Placement, Share
-from enfilade.plan import edge
+from enfilade.plan import edge, hosts
 from enfilade.plan.arrangement import Process, read_file
 from enfilade.plan.layout import Layout, lay_out
 from enfilade.service.inject import wants
@@ -60,6 +60,8 @@ class Plan(Message):
     """Whether logs are."""
     toml: str = ""
     """Path of the enfilade.toml that holds, for processes whose code is elsewhere; `""` is the one they find."""
+    only: tuple[str, ...] = ()
+    """The processes that run on this host; where none is named, those that are not elsewhere."""
 
     @property
     def said(self) -> dict[str, Any]:
@@ -105,20 +107,23 @@ def plan_of(
     data = {one: _data(layout, one, plain) for one, placed in services.items() if placed.keeps}
     findings += _shared(layout, data, str(file), plain)
     findings += _edge(layout, plain)
+    known = {
+        one: Known(
+            process=layout.of(one),
+            calls=tuple(sorted({name for way in ways if one in way for name in way[one].calls})),
+            hears=_heard(placed),
+            keeps=placed.keeps,
+        )
+        for one, placed in services.items()
+    }
+    if not findings:
+        findings += hosts.apart(layout, known, data)
     if findings:
         raise StartError(findings)
     return Plan(
         app=app.name,
         layout=layout,
-        services={
-            one: Known(
-                process=layout.of(one),
-                calls=tuple(sorted({name for way in ways if one in way for name in way[one].calls})),
-                hears=_heard(placed),
-                keeps=placed.keeps,
-            )
-            for one, placed in services.items()
-        },
+        services=known,
         data=data,
         foreign={one: placed.at for one, placed in services.items() if placed.at},
         sessions=any(_wants(placed, Sessions) for placed in services.values()),

@@ -22,12 +22,13 @@ _LAST: Final = 20
 
 @asynccontextmanager
 async def listening(
-    door: Door, address: str, *, tls: ssl.SSLContext | None = None, drain: float = 5.0
+    door: Door, address: str, *, tls: ssl.SSLContext | None = None, shared: bool = False, drain: float = 5.0
 ) -> AsyncGenerator[str]:
     """Serve at `unix:/run/shop/orders.sock` or `host:port` until the block ends; gives the address that was had.
 
     At the end it stops to accept, and what runs is finished within `drain` seconds. The file of a socket is its
-    owner's alone; one that a killed process left is replaced. Raises OSError where the address cannot be had.
+    owner's alone; one that a killed process left is replaced. Raises OSError where the address cannot be had. A port
+    that is `shared` may be that of other processes of this user, too: each gets some of the connections.
     """
     loop = asyncio.get_running_loop()
     if address.startswith("unix:"):
@@ -38,7 +39,7 @@ async def listening(
         path = None
         host, _, port = address.rpartition(":")
         make = lambda: Connection(door, loop)  # noqa: E731
-        server = await loop.create_server(make, host, int(port), ssl=tls, backlog=_BACKLOG)
+        server = await loop.create_server(make, host, int(port), ssl=tls, backlog=_BACKLOG, reuse_port=shared or None)
         where = f"{'https' if tls else 'http'}://{host}:{server.sockets[0].getsockname()[1]}"
     mine = path.stat().st_ino if path is not None else 0
     try:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def listening(
-    served: Served, address: str, *, tls: Tls = None, limits: Limits | None = None, drain: float = 5.0
+    served: Served,
+    address: str,
+    *,
+    tls: Tls = None,
+    shared: bool = False,
+    limits: Limits | None = None,
+    drain: float = 5.0,
 ) -> AbstractAsyncContextManager[str]:
     """Serve at `unix:/run/shop/orders.sock` or `host:port` until the block ends; gives the address for a `Link`.
 
@@ -31,9 +37,9 @@ def listening(
     """
     door = Door(served=(served,), limits=limits or Limits())
     if tls is None or isinstance(tls, ssl.SSLContext):
-        return http1.listening(door, address, tls=tls, drain=drain)
+        return http1.listening(door, address, tls=tls, shared=shared, drain=drain)
     door.know = _knowing(tls)
-    return http1.listening(door, address, tls=tls.server, drain=drain)
+    return http1.listening(door, address, tls=tls.server, shared=shared, drain=drain)
 
 
 def _knowing(me: Workload) -> Callable[[asyncio.BaseTransport], Admit]:
