@@ -18,9 +18,10 @@ def test_nobody_notices_that_replicas_come_and_go_and_are_killed(split: Any) -> 
             assert f"kitchen has {count} replica" in split.say("scale", f"kitchen={count}") or count == 1
             assert len({one.pid for one in guests.more(60)}) == count
         for _ in range(20 if LONG else 2):
-            pids = {one.pid for one in guests.more(60)}
+            pids = set[int]()
+            while len(pids) < 3:  # what ends again and again is started later each time
+                pids = {one.pid for one in guests.more(60)}
             os.kill(min(pids), signal.SIGKILL)
-            assert len(pids) > 1
             guests.more(40)
         split.say("scale", "kitchen=1")
 
