@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8080
 BIN = .venv/bin
+SHOP = tests/stories/test_shop.py tests/stories/test_outside.py tests/stories/test_vendor.py
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -25,6 +26,9 @@ test: .venv/ready  ## lint, types, layers and all tests
 	@$(BIN)/pyright
 	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
+parity: .venv/ready  ## tell the shop's stories in every shape: one process, through the codec, over rpc, many processes
+	@$(BIN)/enfilade test --parity --numprocesses auto --maxprocesses 4 --dist worksteal examples $(SHOP)
+
 attack: .venv/ready  ## ask the shop for all that its description allows and forbids, at length
 	@ENFILADE_ATTACK=$(or $(N),300) $(BIN)/pytest tests/wire
 
@@ -38,4 +42,4 @@ fmt: .venv/ready  ## format and mend what can be mended
 bench: .venv/ready  ## measure every claim, about five minutes
 	@for claim in bench/*.py; do echo "$$claim" && $(BIN)/python $$claim; done
 
-.PHONY: help setup demo test attack faults fmt bench
+.PHONY: help setup demo test parity attack faults fmt bench

@@ -27,7 +27,7 @@ def outside() -> Iterator[str]:
 @pytest.fixture
 async def shop(outside: str) -> AsyncIterator[Stage]:
     said = {f"ENFILADE_SERVICE__{name.upper()}__AT": f"{outside}/{name}" for name in ("psp", "carrier", "mail")}
-    said |= {"ENFILADE_DATA": "sqlite::memory:", "ENFILADE_SERVICE__PAYMENTS__PATIENCE": "0.3"}
+    said |= {"ENFILADE_DATA": "sqlite::memory:", "ENFILADE_SERVICE__PAYMENTS__PATIENCE": "1.0"}
     config = load(SETTINGS, said)
     async with Stage(app, config=config) as stage:
         yield stage

@@ -1,4 +1,4 @@
-"""The shop's journeys, each in every shape: calls as they are and through the codec, on SQLite and on PostgreSQL."""
+"""The shop's journeys, on SQLite and on PostgreSQL; `make parity` tells them in every shape."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,8 +34,8 @@ INSIDE = {f"ENFILADE_SERVICE__{name}__AT": "" for name in ("PSP", "CARRIER", "MA
 class Shop(Stage):
     """The whole shop, with stand-ins for what is outside."""
 
-    def __init__(self, data: str, codec: str) -> None:
-        super().__init__(app, config=load(SETTINGS, {"ENFILADE_DATA": data, "ENFILADE_CODEC": codec, **INSIDE}))
+    def __init__(self, data: str) -> None:
+        super().__init__(app, config=load(SETTINGS, {"ENFILADE_DATA": data, **INSIDE}))
         self.psp, self.carrier, self.mail = FakePsp(), FakeCarrier(), FakeMail()
         self.given(Psp).by(self.psp).given(Carrier).by(self.carrier).given(Mail).by(self.mail)
 
@@ -54,9 +54,9 @@ def data(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("postgres_url") if request.param == "postgres" else "sqlite::memory:"
 
 
-@pytest.fixture(params=["never", "always"])
-async def shop(data: str, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
-    async with Shop(data, request.param) as shop:
+@pytest.fixture
+async def shop(data: str) -> AsyncIterator[Shop]:
+    async with Shop(data) as shop:
         yield shop
 
 

@@ -64,10 +64,13 @@ def parity(arguments: Sequence[str], heard: IO[Any] | None = None, shapes: Seque
         named = Path(folder) / "tests.json"
         for shape in shapes:
             told = Path(folder) / f"{shape}.json"
-            only = ["--parity-of", str(named)] if found else []
-            found[shape] = _ran(shape, [*arguments, "--parity-told", str(told), *only], told, heard)
+            # In one word each, or pytest would take the files for tests before it knows the options.
+            only = [f"--parity-of={named}"] if found else []
+            found[shape] = _ran(shape, [*arguments, f"--parity-told={told}", *only], told, heard)
             if not only:
                 names = [one for one, done in found[shape].items() if done.stage or done.outcome == "failed"]
+                if not names:
+                    return Parity(tests={})
                 named.write_text(json.dumps(names), "utf-8")
     first = found[shapes[0]]
     staged = [one for one in first if any(found[shape].get(one, Outcome()).stage for shape in shapes)]

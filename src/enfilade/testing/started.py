@@ -24,6 +24,8 @@ from enfilade.plan.nursery import Forked, Nursery, forks
 from enfilade.testing.told import Job, of_a_test
 
 _COMMAND: Final = (sys.executable, "-m", "enfilade.testing")
+_LOADED: Final = ("enfilade.testing.child", "enfilade.outbound.pinned:authorities", "anyio._backends._asyncio")
+"""What all of them need, and what takes so long at a first request that a short deadline would be over."""
 _STOP: Final = 6.0
 """Seconds from the word to stop until a process is killed; it kills itself before."""
 
@@ -110,7 +112,7 @@ async def prepare(app: App) -> None:
 def _nursery() -> Nursery:
     """One for all stages of this process."""
     path = os.pathsep.join(one for one in sys.path if one)
-    nursery = Nursery("enfilade.testing.child", "enfilade.plan.share", environment={"PYTHONPATH": path})
+    nursery = Nursery(*_LOADED, environment={"PYTHONPATH": path})
     atexit.register(nursery.close)
     return nursery
 
