@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -100,7 +101,8 @@ async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share) -> 
         if word == PLAN:
             told = share.read(border.config.folder)
             try:
-                await gateway.apply(edge_of(border, share.share_of(told, mine.replica, border.config.folder)))
+                now = replace(border, layout=told.plan.layout)
+                await gateway.apply(edge_of(now, share.share_of(told, mine.replica, border.config.folder)))
             except Exception:
                 log.exception("the plan in force has changed, and Envoy goes on as before")
             else:

@@ -17,8 +17,17 @@ supervisor    starts, watches and stops the children, by stages
 child         one process under supervision
 nursery       where processes of ours are forked from
 leash         holds a program that is not ours
-line          the end of ours at the line to the supervisor
+line          the line between a process of ours and its supervisor
 output        what all of them write, as one stream
+
+change        how a plan changes: each gives another plan
+force         the plan in force: the plan that was started, and what was changed since
+control       how an operator changes it: a contract, at a socket of the supervisor
+steer         brings changes about, one at a time
+release       a new version beside the old one, with more and more of its calls
+watch         whether it does worse
+build         what it is, and who could not use it
+checkout      where its code is
 """
 
 from __future__ import annotations

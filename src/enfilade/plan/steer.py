@@ -153,8 +153,9 @@ class Steering(Control):
     def _unit(self, said: str) -> str:
         plan = self._force.plan
         name = unit(plan, said)
-        if not name or plan.layout.processes[name].command:
-            known = ", ".join(one for one, process in plan.layout.processes.items() if not process.command)
+        ours = [one for one, process in plan.layout.processes.items() if process.services or process.front]
+        if name not in ours:
+            known = ", ".join(ours)
             raise Unchanged(detail=f"{said} is no process of services, and no service of one. There are: {known}.")
         return name
 
