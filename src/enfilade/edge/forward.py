@@ -25,7 +25,7 @@ def forward(edge: Edge, route: Route, to: str = "") -> Json:
     action: Json = {
         "timeout": "0s" if route.idle else _seconds(route.timeout),
         "idle_timeout": _seconds(route.idle or route.timeout),
-        "retry_policy": _retries(route),
+        "retry_policy": _retries(edge, route),
         "rate_limits": counted(edge, route),
         **_target(route, to, foreign),
     }
@@ -104,22 +104,18 @@ def removed(edge: Edge, route: Route, to: str = "") -> list[str]:
     return [CALLER, TRACE, *(_FOREIGN if names <= foreign else ())]
 
 
-def _retries(route: Route) -> Json:
-    """Again where nothing can have been done; a query also where it may have been."""
-    return {
+def _retries(edge: Edge, route: Route) -> Json:
+    """Again where nothing can have been done; a query also where it may have been. Elsewhere, if there is one."""
+    again: Json = {
         "retry_on": f"{_SAFE},reset" if route.repeatable else _SAFE,
         "num_retries": _AGAIN,
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                },
-            }
-        ],
-        "host_selection_retry_max_attempts": 3,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
     }
+    if any(len(one.at) > 1 for one in edge.upstreams if one.name in route.upstreams):
+        kind = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+        named = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
+        again |= {"retry_host_predicate": [named], "host_selection_retry_max_attempts": 3}
+    return again
 
 
 def _seconds(many: float) -> str:
