@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from enfilade.call import Call
-from enfilade.clock import Clock
+from enfilade.clock import Clock, SystemClock
 from enfilade.contract.declare import command, contract
 from enfilade.contract.message import Message
 from enfilade.contract.need import anyone
@@ -67,7 +67,7 @@ class Given(Message):
 class Joining(Protocol):
     """The authority, as other hosts ask it."""
 
-    @command(idempotent=True, body="1MB")
+    @command(idempotent=True, body="1MB", timeout=30)
     async def join(self, wanted: Wanted) -> Given:
         """Certificates for processes of another host."""
         ...
@@ -180,7 +180,8 @@ class Guest:
         await asyncio.to_thread(self._member.take, given.certificates, given.roots)
 
     def _begin(self, operation: Operation, arguments: dict[str, Any]) -> Call:
-        return Call(operation, arguments, self._clock, self._clock.monotonic() + operation.timeout)
+        clock = SystemClock()  # sockets take real time, whatever the clock of certificates is
+        return Call(operation, arguments, clock, clock.monotonic() + operation.timeout)
 
 
 def _proof(token: Token, said: Wanted | Given, nonce: str = "") -> str:
