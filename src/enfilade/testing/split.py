@@ -50,7 +50,7 @@ async def open_split(play: Play, exit: AsyncExitStack) -> Scene:
 
     findings = [finding for child in children for finding in await child.ready()]
     if findings:
-        raise StartError(findings)
+        raise StartError(list(dict.fromkeys(findings)))
     parts: list[Part] = []
     for process in layout.processes:
         link = Link(address_of(folder, process), clock=play.clock)

@@ -105,7 +105,7 @@ async def prepare(app: App) -> None:
     new = sorted(one for one in names - _loaded() if not of_a_test(one) and _there(one))
     if new and forks(_COMMAND, {}):
         _loaded().update(new)
-        await _nursery().load(*new)
+        await _nursery().load(*new, "enfilade.testing.told:read_all")
 
 
 @cache

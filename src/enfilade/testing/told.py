@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -17,13 +18,17 @@ from typing import Any, Final
 
 from enfilade.app import App
 from enfilade.config import Config
+from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.placement import Share
+from enfilade.service.inject import is_contract
 
 _PIECES: Final = (
     "name", "services", "endpoints", "stations", "policy", "builders", "provided", "mounts", "resolvers",
 )  # fmt: skip
 """What makes an app, as far as its user says it."""
+_SCRIPT: Final = frozenset(("__main__", "__mp_main__"))
+"""Names of what Python was started with, which does all it does once more where it is loaded again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,8 @@ def written(app: App, original: App) -> tuple[bytes, Mapping[str, str]]:
     writer = _Writer(io.BytesIO())
     try:
         writer.dump((name, pieces))
+        if writer.modules & _SCRIPT or name.partition(":")[0] in _SCRIPT:
+            raise TypeError("it is made in a script")  # noqa: TRY301  (as the dump says it of all else)
     except Exception as wrong:  # of any object's own making
         what = f"it cannot be told to another process: {wrong}."
         remedy = "Make it, its classes and its functions names of a module, or let this test have the shape rpc."
@@ -74,6 +81,15 @@ def read_back(job: Job) -> App:
     for piece, value in pieces.items():
         setattr(app, piece, value)
     return app
+
+
+def read_all() -> None:
+    """Read the contracts of all modules that are loaded: in the nursery, so that no process from there need do it."""
+    for module in list(sys.modules.values()):
+        for value in list(getattr(module, "__dict__", {}).values()):
+            if is_contract(value):
+                with suppress(StartError):  # who has it in an app is told
+                    read(value)
 
 
 def load(name: str, file: str) -> None:
@@ -114,7 +130,7 @@ def _name(app: App) -> str:
 def of_a_test(name: str) -> bool:
     """Whether a module is one of tests by its name: those are found by their files."""
     last = name.rpartition(".")[2]
-    return last.startswith(("test_", "conftest")) or last == "__main__" or last.endswith("_test")
+    return last.startswith(("test_", "conftest")) or last in _SCRIPT or last.endswith("_test")
 
 
 class _Writer(pickle.Pickler):
