@@ -216,6 +216,16 @@ class Arranged:
     def envoy(self) -> psutil.Process:
         return next(one for one in self.family() if one.name() == "envoy")
 
+    async def command(self, *words: str) -> str:
+        """What a command says to the plan at work."""
+        asked = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "enfilade.cli", *words), cwd=self.folder, env=clean(),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said = (await asked.communicate())[0].decode()
+        assert asked.returncode == 0, said
+        return said
+
     async def until(self, line: str) -> None:
         """Until somebody wrote such a line."""
         async with asyncio.timeout(60):
@@ -223,13 +233,20 @@ class Arranged:
                 await asyncio.sleep(0.02)
 
 
+def clean() -> dict[str, str]:
+    """Variables without any of ours; the app is imported from here."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")},
+        "PYTHONPATH": HERE,
+    }
+
+
 @contextlib.asynccontextmanager
 async def arranging(folder: Path, plan: str, *arguments: str) -> AsyncGenerator[tuple[Any, str, list[str]]]:
     """A plan at work: its supervisor, its address, and what all of it writes."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
     supervisor = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "enfilade.cli", "run", "post.app:app", "--plan", plan, "--port", "0", *arguments),
-        cwd=folder, env={**environment, "PYTHONPATH": HERE}, stdout=asyncio.subprocess.PIPE,
+        cwd=folder, env=clean(), stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, limit=1 << 20,
     )  # fmt: skip
     lines: list[str] = []

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,27 @@ async def test_of_what_is_described_only_that_is_passed_on(arranged: Any) -> Non
     assert (await ask("/partner")).status_code == 404
     assert (await arranged.outside.delete("/partner/things")).status_code == 405
     assert (await ask("/partner/things", headers={"authorization": "Bearer x.y.z"})).status_code == 401
+
+
+async def test_envoy_asks_the_processes_that_there_are_now_and_no_request_is_lost(arranged: Any) -> None:
+    found: Counter[int] = Counter()
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        while not over.is_set():
+            found[(await arranged.outside.get("/stamps/s1")).status_code] += 1
+
+    async def processes(many: int) -> set[int]:
+        await arranged.command("scale", f"stamps={many}", "--app", "post.app:app")
+        return {(await arranged.outside.get("/stamps/s1")).json()["process"] for _ in range(10 * many)}
+
+    asking = [asyncio.create_task(ask()) for _ in range(4)]
+    one, two = await processes(1), await processes(2)
+    over.set()
+    await asyncio.gather(*asking)
+
+    assert (len(one), len(two)) == (1, 2)
+    assert set(found) == {200}
 
 
 async def test_the_app_is_ready_when_all_its_processes_are(arranged: Any) -> None:
