@@ -322,3 +322,18 @@ async def test_a_peer_that_is_slow_says_that_it_is_alive_and_has_its_time(world:
             async with asyncio.timeout(30):
                 await world.ask(link, timeout=3.5).slow(30.0)
         assert link.statistics()[world.address]["well"]
+
+
+async def test_a_hung_service_takes_nothing_from_calls_to_others(world: Any, kinds: Any) -> None:
+    other = f"unix:{world.folder}/other.sock"
+    hung, well = world.link(connections=16, waiting=16, patience=0.1), world.link(other)
+    async with saying(world, b"") as asked, world.catalog(other):
+        waiting = [asyncio.create_task(world.ask(hung, timeout=600.0).note("x")) for _ in range(300)]
+        for _ in range(50):
+            assert await world.ask(well).product("tea") == kinds.product()
+        failed = await asyncio.gather(*waiting, return_exceptions=True)
+
+        assert len(asked) <= 17  # as many as there are connections, and one to see whether it is alive
+        assert sum(isinstance(one, Overloaded) for one in failed) >= 300 - 32
+        assert all(isinstance(one, Unavailable) for one in failed)
+        assert hung.statistics()[world.address]["open"] == 0
