@@ -125,9 +125,7 @@ class _Office(Joining):
         known = set(wanted.requests) <= set(wanted.processes) <= set(self._held)
         if not (hmac.compare_digest(wanted.proof, _proof(token, wanted)) and known):
             log.warning("certificates for %.200r are asked for, without their key", wanted.processes)
-            raise Forbidden(
-                detail="This is not the key for these processes: `enfilade plan join` tells it."
-            )
+            raise Forbidden(detail="This is not the key for these processes: `enfilade plan join` tells it.")
         try:
             certificates = {
                 name: self._authority.sign(request.encode(), name, self._held[name]).decode()
