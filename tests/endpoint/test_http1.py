@@ -916,6 +916,21 @@ async def test_a_server_that_stops_finishes_what_runs_and_closes_the_rest(house)
     assert made.echo.ticks.closed.is_set()
 
 
+async def test_a_server_that_is_about_to_stop_answers_each_client_once_more_and_says_so(house) -> None:
+    made = await house()
+    idle, busy = await made.client(), await made.client()
+    await idle.one(get())
+    await busy.send(get(b"/wait"))
+    await until(lambda: "GET /wait" in made.echo.asked)
+    for connection in list(made.door.connections):
+        connection.leave()
+    made.echo.go.set()
+
+    for answer in (await busy.get())[0], await idle.one(get()):
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert (await busy.rest(), await idle.rest()) == (b"", b"")
+
+
 async def test_a_connection_that_is_closed_leaves_nothing_behind(house, caplog) -> None:
     caplog.set_level(logging.WARNING)
     made = await house()

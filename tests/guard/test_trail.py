@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import logging
 import time
@@ -46,6 +47,16 @@ def test_what_was_written_is_whole(tmp_path: Path) -> None:
     proof = prove(tmp_path, SECRET)
     assert (proof.files, proof.lines, proof.findings, proof.notes) == (2, 5, (), ())
     assert [json.loads(line).get("what") for line in path.read_text().splitlines()] == [None, "c"]
+
+
+def test_a_seal_is_what_anybody_with_the_secret_can_compute(tmp_path: Path) -> None:
+    path = written(tmp_path, "a", "b")
+    key, before = hmac.digest(SECRET, b"enfilade audit", "sha256"), ""
+
+    for line in path.read_text().splitlines():
+        text, _, mark = line.rpartition(',"seal":"')
+        assert mark == hmac.digest(key, f"{before}{text}}}".encode(), "sha256").hex() + '"}'
+        before = mark[:64]
 
 
 Lines = list[bytes]

@@ -21,6 +21,7 @@ from enfilade.contract.shape import Shape, Struct
 Step: TypeAlias = Callable[[Any], Any]
 
 _asdict = msgspec.structs.asdict
+_builtins = msgspec.to_builtins
 
 MASK = "***"
 DECIMAL = r"^-?[0-9]{1,28}(\.[0-9]{1,28})?([eE][+-]?[0-9]{1,2})?$"
@@ -38,7 +39,8 @@ def stamp(at: datetime) -> str:
         if at.tzinfo is None:
             raise ValueError(f"{at!r} has no zone: take current().now, or datetime(..., tzinfo=UTC)")
         at = at.astimezone(UTC)
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
+    # msgspec writes the same ten times as fast, but leaves out a fraction of zero.
+    return _builtins(at) if at.microsecond else at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def fits(kind: str, raw: Any) -> bool:

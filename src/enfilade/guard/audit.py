@@ -16,6 +16,7 @@ from enfilade.call import Call, Handler, Station, when_done
 from enfilade.contract.mask import masked
 from enfilade.contract.need import AnyTenant, parts
 from enfilade.contract.operation import Operation
+from enfilade.contract.rewrite import stamp
 from enfilade.contract.shape import shape
 from enfilade.errors import Forbidden, Unauthenticated
 from enfilade.guard.trail import Trail
@@ -113,7 +114,7 @@ def _liner(operation: Operation) -> Callable[[Call, BaseException | None, Any], 
 
     def line(call: Call, error: BaseException | None, reply: Any) -> _Line:
         made = _Line(
-            f"{call.now.isoformat(timespec='microseconds')[:-6]}Z",
+            stamp(call.now),
             id,
             kind,
             "ok" if error is None else type(error).__name__,

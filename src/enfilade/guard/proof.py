@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from enfilade.errors import Finding
-from enfilade.guard.chain import FIRST, Head, Opening, derived, head_of, opening, seal, unsealed
+from enfilade.guard.chain import FIRST, Head, Key, Opening, head_of, opening, seal, unsealed
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ def prove(folder: Path, secret: bytes, *, begin: str = "", end: str = "") -> Pro
     """Reads all files of a folder. With `begin` those before that file need not be there, because they were put away;
     `end` is a seal that has to be in one of them: the one that the log named last.
     """
-    files = {path.name: _File(path, derived(secret)) for path in sorted(folder.glob("*.jsonl")) if path.name >= begin}
+    files = {path.name: _File(path, Key(secret)) for path in sorted(folder.glob("*.jsonl")) if path.name >= begin}
     findings = [finding for one in files.values() for finding in one.findings]
     for one in files.values():
         findings += _before(one, files, begin)
@@ -50,7 +50,7 @@ _FROM = "Find out who could write there, and take the file from a copy."
 class _File:
     """One file, read."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, key: Key) -> None:
         self.path = path
         self.seals: list[str] = []
         self.opening: Opening | None = None
@@ -61,7 +61,7 @@ class _File:
     def lines(self) -> int:
         return len(self.seals)
 
-    def _read(self, key: bytes) -> Iterator[Finding]:
+    def _read(self, key: Key) -> Iterator[Finding]:
         *lines, rest = self.path.read_bytes().split(b"\n")
         head = _head(self.path, key)
         if lines and head is None and _foreign(lines[0], key):
@@ -93,7 +93,7 @@ class _File:
             self.note = f"{self.path.name} ends within line {len(lines) + 1}: its writer was stopped there."
 
 
-def _head(path: Path, key: bytes) -> Head | None:
+def _head(path: Path, key: Key) -> Head | None:
     """The head of a file, where it is there and ours."""
     try:
         head = msgspec.json.decode(path.with_name(f"{path.name}.head").read_bytes(), type=Head)
@@ -102,7 +102,7 @@ def _head(path: Path, key: bytes) -> Head | None:
     return head if head == head_of(key, path.name, head.lines, head.seal) and head.lines > 0 else None
 
 
-def _foreign(line: bytes, key: bytes) -> bool:
+def _foreign(line: bytes, key: Key) -> bool:
     found = unsealed(line)
     return found is None or found[1] != seal(key, FIRST, found[0])
 

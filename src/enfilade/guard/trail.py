@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from enfilade.clock import Clock
-from enfilade.guard.chain import FIRST, Opening, derived, head_of, opening, seal, sealed, unsealed
+from enfilade.guard.chain import FIRST, Key, Opening, head_of, opening, seal, sealed, unsealed
 
 log = logging.getLogger("enfilade")
 
@@ -40,7 +40,7 @@ class Trail:
     def __init__(self, folder: Path, secret: bytes, clock: Clock, *, size: int = 64 * 1024**2) -> None:
         """Begins a file. Raises OSError."""
         self._folder = folder
-        self._key = derived(secret)
+        self._key = Key(secret)
         self._clock = clock
         self._size = size
         self._lines: deque[bytes] = deque()

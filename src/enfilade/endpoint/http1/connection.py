@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 
 from enfilade.contract.problem import MEDIA_TYPE, document
-from enfilade.endpoint.http import LINGER, Admit, Response
+from enfilade.endpoint.http import LINGER, Admit, Pieces, Response
 from enfilade.endpoint.http1.answer import Answer, head, whole
 from enfilade.endpoint.http1.door import ROOM, SLICE, Door
 from enfilade.endpoint.http1.exchange import Exchange
@@ -283,7 +283,14 @@ class Connection(asyncio.Protocol):
             door = self._door
             if door.asgi is None or any(one.knows(exchange.method, exchange.path) for one in door.served):
                 endpoint = self._only or choose(door.served, exchange.method, exchange.path)
-                await self._send(exchange, await endpoint.answer(exchange))
+                response = await endpoint.answer(exchange)
+                if self._stuck is not None:
+                    await self._stuck
+                if not isinstance(response.body, bytes):
+                    await self._stream(exchange, response, response.body)
+                elif not exchange.lost:
+                    for data in whole(door, exchange, response.status, response.headers, response.body):
+                        self._transport.write(data)
             else:
                 bridge = Bridge(exchange, Answer(door, exchange, self), self._transport)
                 await bridge.run(door.asgi)
@@ -302,19 +309,12 @@ class Connection(asyncio.Protocol):
         finally:
             self._answered(exchange)
 
-    async def _send(self, exchange: Exchange, response: Response) -> None:
-        if self._stuck is not None:
-            await self._stuck
-        body = response.body
-        if isinstance(body, bytes):
-            if not exchange.lost:
-                for data in whole(self._door, exchange, response.status, response.headers, body):
-                    self._transport.write(data)
-        elif exchange.lost:
+    async def _stream(self, exchange: Exchange, response: Response, body: Pieces) -> None:
+        if exchange.lost:
             await body.aclose()
-        else:
-            self._streaming = True
-            await Answer(self._door, exchange, self).stream(response.status, response.headers, body)
+            return
+        self._streaming = True
+        await Answer(self._door, exchange, self).stream(response.status, response.headers, body)
 
     def _answered(self, exchange: Exchange) -> None:
         self._current = self._task = None

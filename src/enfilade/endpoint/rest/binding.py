@@ -14,7 +14,7 @@ from enfilade.contract.operation import Operation, Parameter
 from enfilade.contract.signature import is_stream
 from enfilade.endpoint.http import Request
 from enfilade.endpoint.rest.arguments import Found, HeadReader, head_reader
-from enfilade.endpoint.rest.body import json_body, pieces
+from enfilade.endpoint.rest.body import json_body, json_here, pieces
 from enfilade.endpoint.rest.upload import upload
 from enfilade.errors import Invalid, TooSlow
 from enfilade.store.blobs import Blobs
@@ -58,7 +58,10 @@ def _members(operation: Operation, head: HeadReader, members: Codec[Any]) -> Bin
             found = head(request, values)
         except Invalid as invalid:
             raise await _with_body(invalid, read(request)) from None
-        found.update(arguments(decode(await json_body(request, limit, seconds) or b"{}")))
+        data = json_here(request, limit)
+        if data is None:
+            data = await json_body(request, limit, seconds)
+        found.update(arguments(decode(data or b"{}")))
         return found
 
     return bind
@@ -115,7 +118,9 @@ def _whole(operation: Operation, parameter: Parameter, whole: Codec[Any]) -> Bod
     limit, seconds = operation.body_limit, operation.timeout
 
     async def read(request: Request) -> Found:
-        data = await json_body(request, limit, seconds)
+        data = json_here(request, limit)
+        if data is None:
+            data = await json_body(request, limit, seconds)
         if not data and not parameter.required:
             return {parameter.name: parameter.default}
         return {parameter.name: whole.decode(data or b"{}")}

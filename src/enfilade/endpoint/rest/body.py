@@ -17,25 +17,38 @@ _STEP = 65536
 """Bytes that are decompressed at once."""
 
 
-async def json_body(request: Request, limit: int, seconds: float) -> bytes:
-    """A whole JSON body; an empty one may say to be of any type. Raises TooLarge, TooSlow, Malformed, UnsupportedMedia.
+def json_here(request: Request, limit: int) -> bytes | None:
+    """As `json_body`, of a body that is there already; None where it is to be waited for.
 
-    Nearly every body is there already and in one piece: that way is kept free of all else.
+    Nearly every body is there, and in one piece: that way is kept free of all else.
     """
     fields = request.fields
     check_length(request, limit)
     data = request.arrived() if b"content-encoding" not in fields else None
-    if data is None or len(data) > limit:
-        data = await _awaited(request, limit, seconds, data or b"")
-    if data and fields.get(b"content-type") not in _JSON:
-        _refuse_other(fields.get(b"content-type"))
+    if data:
+        _within(len(data), limit)
+        if (kind := fields.get(b"content-type")) not in _JSON:
+            _refuse_other(kind)
     return data
 
 
-async def _awaited(request: Request, limit: int, seconds: float, data: bytes) -> bytes:
-    """The rest of a body, behind what of it was read."""
+async def json_body(request: Request, limit: int, seconds: float) -> bytes:
+    """A whole JSON body; an empty one may say to be of any type.
+
+    Raises TooLarge, TooSlow, Malformed and UnsupportedMedia.
+    """
+    data = json_here(request, limit)
+    if data is None:
+        data = await _awaited(request, limit, seconds)
+        if data:
+            _refuse_other(request.fields.get(b"content-type"))
+    return data
+
+
+async def _awaited(request: Request, limit: int, seconds: float) -> bytes:
+    data = b""
     try:
-        if not data and b"content-encoding" not in request.fields:
+        if b"content-encoding" not in request.fields:
             data = await promptly(request.read(), seconds)
         if not request.ended or len(data) > limit:
             async with asyncio.timeout(seconds):
