@@ -98,14 +98,14 @@ def edge_of(border: Border, share: Share) -> edge.Edge:
 def _upstreams(border: Border, share: Share, rests: Sequence[Rest]) -> Iterator[Upstream]:
     """The front, and each process that has services and is on this machine."""
     named = {way.process for name in border.services for way in share.ways.get(name, ())}
-    for process in sorted({border.layout.front, *named}):
+    front = border.layout.front
+    for process in sorted({front, *named}):
         at = share.at.get(process, ())
         if _near(at):
+            # The front is ready when all others are, and is asked before that.
+            probe = ("/healthz" if process == front else "/readyz") if rests else ""
             yield Upstream(
-                name=process,
-                at=tuple(map(public_of, at)),
-                requests=border.layout.edge.requests,
-                probe="/readyz" if rests else "",
+                name=process, at=tuple(map(public_of, at)), requests=border.layout.edge.requests, probe=probe
             )
 
 
