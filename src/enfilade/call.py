@@ -227,6 +227,22 @@ def row(operation: Operation, stations: Sequence[Station | Outside], last: Handl
     return handler
 
 
+class Rows(dict[str, Handler]):
+    """Rows by operation id, made at once or, what is `later`, when they are first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._later: dict[str, Callable[[], Handler]] = {}
+
+    def later(self, id: str, make: Callable[[], Handler]) -> None:
+        """Make it so when somebody asks for it."""
+        self._later[id] = make
+
+    def __missing__(self, id: str) -> Handler:
+        made = self[id] = self._later.pop(id)()
+        return made
+
+
 def ambient(operation: Operation, handler: Handler) -> Handler:
     """A station: the call is `current()` while it passes."""
 

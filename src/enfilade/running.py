@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from enfilade import guard
-from enfilade.call import Call, Handler, Outside, Principal, Station, row
+from enfilade.call import Call, Handler, Outside, Principal, Rows, Station, row
 from enfilade.config import Config
 from enfilade.contract.operation import Operation
 from enfilade.contract.plan import Plans
@@ -109,9 +110,9 @@ class Running:
         self.messaging = Messaging(clock=app.clock, recorder=self.recorder, transport=self._transport())
         self.stores: dict[str, Store] = {}
         """By service name, of those that keep something."""
-        self.handlers: dict[str, Handler] = {}
+        self.handlers = Rows()
         """By operation id: the whole row."""
-        self._inside: dict[str, Handler] = {}
+        self._inside = Rows()
         """The same for calls between services."""
         self._served: dict[str, Handler] = {}
         """The same for those that come from another process, of what is served here."""
@@ -159,7 +160,8 @@ class Running:
             await self._exit.aclose()
             raise
         self._waiting.discard("start")
-        log.info("%s is ready: %d services, %d operations", self.app.name, len(self._instances), len(self.handlers))
+        operations = sum(len(contract.operations) for contract in self.site.contracts)
+        log.info("%s is ready: %d services, %d operations", self.app.name, len(self._instances), operations)
 
     async def stop(self) -> None:
         """Finish what runs, deliver what was published, close everything, within `drain` seconds."""
@@ -267,16 +269,24 @@ class Running:
 
     def _rows(self, placed: Placed, tools: Tools) -> None:
         """The rows of a service: what comes from another process or from the edge was meant for this one."""
-        ends, share, users = self._ends(placed), self.app.share, self.app.stations
+        share, users, ends = self.app.share, self.app.stations, cache(lambda: self._ends(placed))
         served = chosen = self._stations(tools, users)
         if share.process and placed.build is not None:
             chosen = self._stations(replace(tools, spread=self.mesh.spread(placed.contract)), users)
+
+        def make(operation: Operation, stations: Sequence[Station | Outside], inside: bool) -> Handler:
+            return row(operation, stations, ends()[operation.id], inside=inside)
+
+        outer = chosen if share.front and not share.edge else served
         for operation in placed.contract.operations:
-            id, end = operation.id, ends[operation.id]
-            self.handlers[id] = row(operation, chosen if share.front and not share.edge else served, end)
-            self._inside[id] = row(operation, chosen, end, inside=True)
+            id = operation.id
+            for rows, way, inside in ((self.handlers, outer, False), (self._inside, chosen, True)):
+                if placed.ways:  # of what others serve, most processes call little
+                    rows.later(id, partial(make, operation, way, inside))
+                else:
+                    rows[id] = make(operation, way, inside)
             if placed.build is not None:
-                self._served[id] = self._inside[id] if chosen is served else row(operation, served, end, inside=True)
+                self._served[id] = self._inside[id] if chosen is served else make(operation, served, True)
 
     def _hear(self) -> bool:
         """Join those who hear events, all but variants that no calls come to; whether there are new ones."""
