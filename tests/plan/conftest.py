@@ -153,7 +153,7 @@ class Guests:
                     self._one(connection, "GET", f"/{'tables' if number % 4 == 1 else 'dishes'}/soup")
                 else:
                     self._one(connection, "POST", f"/{'tables' if number % 4 else 'dishes'}", f"meal-{number}")
-                time.sleep(0.01)
+                time.sleep(0.02)
 
     def _one(self, connection: http.client.HTTPConnection, method: str, path: str, name: str = "") -> None:
         headers = {"content-type": "application/json", "idempotency-key": name} if name else {}
@@ -232,8 +232,18 @@ class Inn:
             done = CliRunner().invoke(main, arguments)
         finally:
             os.chdir(before)
-        assert done.exit_code == code, (done.output, done.exception, "".join(self.lines[-40:]))
+        if done.exit_code != code:
+            pytest.fail("\n".join((done.output, repr(done.exception), *self.lines[-40:])))
         return done.output
+
+    def until(self, true: Callable[[], object]) -> bool:
+        """Waits for something that other processes bring about."""
+        until = time.monotonic() + 30
+        while not true():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
 
     def guests(self) -> Guests:
         return Guests(self.port)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,40 @@ def test_a_version_that_does_worse_goes_by_itself(split: Any) -> None:
     assert {one.version for one in after} == {"first"}
     assert {one.status for one in guests.failed()} == {500}
     assert "spoilt" not in split.say("plan", "show", "--force")
+
+
+def test_who_hangs_up_gives_a_release_up(split: Any) -> None:
+    split.version("second")
+    command = [sys.executable, "-m", "enfilade.cli", "release", "kitchen", "--from", "../second", "--watch", "60"]
+    with split.guests().asking() as guests:
+        with subprocess.Popen(command, cwd=split.folder, stdout=subprocess.PIPE, text=True) as releasing:
+            assert releasing.stdout is not None
+            assert any("has 10 % of the calls" in line for line in releasing.stdout)
+            refused = split.say("scale", "kitchen=2", code=1)
+            releasing.send_signal(signal.SIGINT)
+        assert split.until(lambda: any("goes: nobody waits for it any more" in line for line in split.lines))
+        assert split.until(lambda: "second" not in split.say("plan", "show", "--force"))
+        assert {one.version for one in guests.more(40)} == {"first"}
+
+    assert "another change is under way" in refused
+    assert guests.failed() == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not LONG, reason="ENFILADE_FAULTS=1 tries it; it takes a while")
+def test_behind_an_edge_it_is_the_same(inn: Any) -> None:
+    inn.write("plan.toml", '[edged]\nextends = "split"\n[edged.edge]\nrun = "envoy:"\n')
+    inn.version("second")
+    with inn.running("edged"), inn.guests().asking() as guests:
+        inn.say("scale", "kitchen=2")
+        for name in ("kitchen", "hall", "front"):
+            inn.say("release", name, "--from", "../second", "--steps", "40,100", "--watch", "1s")
+        assert {one.version for one in guests.more(40)} == {"second"}
+        inn.say("rollback", "kitchen")
+        assert {one.version for one in guests.more(40)} == {"first"}
+        inn.say("scale", "kitchen=1")
+
+    assert guests.failed() == []
 
 
 def test_a_version_that_others_cannot_use_is_refused_before_it_starts(split: Any) -> None:

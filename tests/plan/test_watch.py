@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from enfilade.endpoint.report import Counts
-from enfilade.plan.watch import Seen, worse
+from enfilade.plan.watch import Seen, failing, slower
 from enfilade.trace.metrics import SECONDS
 
 
@@ -13,6 +13,12 @@ def seen(calls: int, failed: int = 0, within: float = 0.005) -> Seen:
     times = [0] * (len(SECONDS) + 1)
     times[SECONDS.index(within)] = calls
     return Seen(calls, failed, tuple(times))
+
+
+def mixed(calls: int, slow: int) -> Seen:
+    times = [0] * (len(SECONDS) + 1)
+    times[SECONDS.index(0.005)], times[SECONDS.index(0.1)] = calls - slow, slow
+    return Seen(calls, 0, tuple(times))
 
 
 @pytest.mark.parametrize(
@@ -24,10 +30,12 @@ def seen(calls: int, failed: int = 0, within: float = 0.005) -> Seen:
         (seen(20, 20), seen(180, 180)),  # all fail, there as well
         (seen(40, within=1.0), seen(400)),  # too few to know
         (seen(500, within=0.01), seen(5000, within=0.01)),
+        (seen(500, within=0.01), seen(5000, within=0.0025)),  # by less than 5 ms
+        (mixed(50, 8), mixed(500, 40)),  # some are slow, as ever
     ],
 )
 def test_what_may_be_chance_is_not_worse(new: Seen, old: Seen) -> None:
-    assert worse(new, old) == ""
+    assert failing(new, old) == slower(new, old) == ""
 
 
 @pytest.mark.parametrize(
@@ -36,11 +44,11 @@ def test_what_may_be_chance_is_not_worse(new: Seen, old: Seen) -> None:
         (seen(10, 2), seen(990), "2 of 10 calls failed, and 0 of 990 before"),
         (seen(10, 10), seen(0), "10 of 10 calls failed, and 0 of 0 before"),
         (seen(100_000, 2_000), seen(100_000, 300), "2000 of 100000 calls failed, and 300 of 100000 before"),
-        (seen(60, within=0.05), seen(600), "90 of 100 calls took up to 47.5 ms, and 4.8 ms before"),
+        (seen(60, within=0.05), seen(600), "60 of 60 calls took longer than 25 ms, and 0 of 600 before"),
     ],
 )
 def test_what_is_hardly_chance_is_worse(new: Seen, old: Seen, how: str) -> None:
-    assert worse(new, old) == how
+    assert how == (failing(new, old) or slower(new, old))
 
 
 def test_calls_are_counted_since_the_new_version_came_also_by_processes_that_began_again() -> None:

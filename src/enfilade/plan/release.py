@@ -17,10 +17,12 @@ from enfilade.plan.force import Changes, Force, Version
 from enfilade.plan.sockets import address_of
 from enfilade.plan.supervisor import Supervisor
 from enfilade.plan.survey import Plan
-from enfilade.plan.watch import Watch, contracts, worse
+from enfilade.plan.watch import Watch, contracts, failing, slower
 
 _LOOK: Final = 0.5
 """Seconds between two looks at what was counted."""
+_ALONE: Final = 4.0
+"""Times as long as calls may take where there are none of the old version in the same time, but only before."""
 
 Tell: TypeAlias = Callable[[Progress], None]
 
@@ -77,12 +79,12 @@ class Release:
         self, trial: Trial, bring: Callable[[Plan], Awaitable[None]], tell: Tell, given_up: asyncio.Event
     ) -> None:
         """Bring it about. Raises StartError where it does not start, and Unchanged where it does worse."""
-        watch = Watch(self._services, self._clock)
-        await watch.begin(self._addresses(self._old))
+        whole = Watch(self._services, self._clock)
+        await whole.begin(self._addresses(self._old))
         for share in trial.steps:
             await bring(shared(self._joined, self._new, share))
             tell(Progress(text=f"{self._new} has {share:g} % of the calls."))
-            if why := await self._watched(watch, trial.watch, tell, given_up):
+            if why := await self._watched(whole, trial.watch, tell, given_up):
                 tell(Progress(text=f"{self._new} goes: {why}. All calls go to {self._old} again.", wrong=True))
                 await bring(self._before)
                 raise Unchanged(detail=f"{self._new} was rolled back: {why}.")
@@ -90,17 +92,20 @@ class Release:
         self._keep()
         tell(Progress(text=f"{self._new} is in force, and {self._old} has ended."))
 
-    async def _watched(self, watch: Watch, seconds: float, tell: Tell, given_up: asyncio.Event) -> str:
-        """Why the new version is not to go on; `""` where it is."""
-        until = self._clock.monotonic() + seconds
+    async def _watched(self, whole: Watch, seconds: float, tell: Tell, given_up: asyncio.Event) -> str:
+        """Why the new version is not to go on; `""` where it is. `whole` counts since it came."""
+        mine, theirs = self._addresses(self._new), self._addresses(self._old)
+        until, step = self._clock.monotonic() + seconds, Watch(self._services, self._clock)
+        await step.begin([*mine, *theirs])
         while True:
             if given_up.is_set():
                 return "nobody waits for it any more"
             for child in self._supervisor.children:
                 if child.name.partition("@")[0] == self._new and child.ended:
                     return f"{child.name} ended by itself"
-            new, old = await watch.seen(self._addresses(self._new)), await watch.seen(self._addresses(self._old))
-            if why := worse(new, old):
+            new, old = await whole.seen(mine), await whole.seen(theirs)
+            now, beside = await step.seen(mine), await step.seen(theirs)
+            if why := failing(new, old) or (slower(now, beside) if beside.calls else slower(now, old, _ALONE)):
                 return why
             left = until - self._clock.monotonic()
             if left <= 0:

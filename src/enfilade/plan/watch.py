@@ -1,13 +1,15 @@
 """Whether a new version does worse than the old one: how their calls ended, and how long they took.
 
-Both are counted by themselves, over all that was asked of them since the new one came. A difference counts where it is
-hardly chance: that of failures by the binomial distribution, with what the old version fails with; that of times where
-they are far apart.
+Both count by themselves. A difference counts where it is hardly chance, by the binomial distribution: that of failures,
+since the new version came; and that of calls that took longer than nearly all of the old version, in the same time, for
+what else a machine does changes from minute to minute.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb
@@ -26,10 +28,12 @@ _CHANCE: Final = 0.001
 """How likely what is called worse may be where it is not: it is looked at many times."""
 _ENOUGH: Final = 50
 """Calls of each, before their times are compared."""
-_SLOWER: Final = 1.5
-"""Times as long as before that the quickest 90 of 100 calls may take."""
+_LONGER: Final = 1.5
+"""Times as long as the quickest 90 of 100 calls of the old version: what takes longer is slow."""
 _SLACK: Final = 0.005
-"""Seconds by which they may be longer in any case."""
+"""Seconds more that are not slow in any case."""
+_MANY: Final = 0.1
+"""Part of its calls, beyond twice that of the old version, that may be slow."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +71,34 @@ class Seen:
         return f"{count}, 90 of 100 within {self.quickest(0.9) * 1000:.1f} ms" if self.calls else "no calls"
 
 
-def worse(new: Seen, old: Seen) -> str:
-    """How the new version does worse; `""` where it does not, or where that cannot be told yet."""
+def failing(new: Seen, old: Seen) -> str:
+    """How the new version fails more often; `""` where it does not, or where that cannot be told yet."""
     usual = (old.failed + 1) / (old.calls + 2)
-    if new.failed >= 2 and new.failed * (old.calls + 1) > old.failed * new.calls and _as_many(new, usual) < _CHANCE:
-        return f"{new.failed} of {new.calls} calls failed, and {old.failed} of {old.calls} before"
-    after, before = new.quickest(0.9), old.quickest(0.9)
-    if min(sum(new.times), sum(old.times)) >= _ENOUGH and after > before * _SLOWER + _SLACK:
-        return f"90 of 100 calls took up to {after * 1000:.1f} ms, and {before * 1000:.1f} ms before"
-    return ""
+    if new.failed < 2 or new.failed <= usual * new.calls or _as_many(new.failed, new.calls, usual) >= _CHANCE:
+        return ""
+    return f"{new.failed} of {new.calls} calls failed, and {old.failed} of {old.calls} before"
 
 
-def _as_many(new: Seen, usual: float) -> float:
-    """How likely so many failures or more are, where each call fails with that probability."""
-    calls, failed = new.calls, new.failed
+def slower(new: Seen, old: Seen, longer: float = _LONGER) -> str:
+    """How the new version takes longer; `""` where it does not, or where that cannot be told yet."""
+    after, before = sum(new.times), sum(old.times)
+    if min(after, before) < _ENOUGH:
+        return ""
+    bound = min(bisect_left(SECONDS, old.quickest(0.9) * longer + _SLACK), len(SECONDS) - 1)
+    slow, slow_before = sum(new.times[bound + 1 :]), sum(old.times[bound + 1 :])
+    usual = (slow_before + 1) / (before + 2)
+    if slow <= after * (2 * usual + _MANY) or _as_many(slow, after, usual) >= _CHANCE:
+        return ""
+    return (
+        f"{slow} of {after} calls took longer than {SECONDS[bound] * 1000:g} ms, and {slow_before} of {before} before"
+    )
+
+
+def _as_many(count: int, calls: int, usual: float) -> float:
+    """How likely so many of the calls or more are, where each is one with that probability."""
     if calls > 1000:  # so many as make no difference, and the numbers stay small
-        calls, failed = 1000, max(1, round(failed * 1000 / calls))
-    return 1.0 - sum(comb(calls, one) * usual**one * (1 - usual) ** (calls - one) for one in range(failed))
+        calls, count = 1000, max(1, round(count * 1000 / calls))
+    return 1.0 - sum(comb(calls, one) * usual**one * (1 - usual) ** (calls - one) for one in range(count))
 
 
 class Watch:
@@ -96,19 +111,22 @@ class Watch:
 
     async def begin(self, addresses: Sequence[str]) -> None:
         """From now on their calls count; of others all do, from their beginning."""
-        for address in addresses:
-            self._begun[address] = await ask(address, "counts", self._clock, services=self._services)
+        self._begun.update(await self._asked(addresses))
 
     async def seen(self, addresses: Sequence[str]) -> Seen:
-        """What the processes at these addresses counted. One that does not answer has counted nothing."""
+        """What the processes at these addresses counted."""
         seen = Seen()
-        for address in addresses:
-            try:
-                counts: Counts = await ask(address, "counts", self._clock, services=self._services)
-            except Unavailable:  # it is down, and somebody else's to start again
-                continue
+        for address, counts in (await self._asked(addresses)).items():
             seen = seen.plus(counts, self._begun.get(address, Counts()))
         return seen
+
+    async def _asked(self, addresses: Sequence[str]) -> dict[str, Counts]:
+        """One that does not answer has counted nothing: it is down, and the supervisor's to start again."""
+        asked: dict[str, Counts] = {}
+        for address in addresses:
+            with suppress(Unavailable):
+                asked[address] = await ask(address, "counts", self._clock, services=self._services)
+        return asked
 
 
 async def contracts(address: str, clock: Clock) -> Mapping[str, Mapping[str, dict[str, Any]]]:
