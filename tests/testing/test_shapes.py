@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, final
 
+import httpx2
 import pytest
 
 from enfilade import (
@@ -26,6 +29,7 @@ from enfilade import (
 )
 from enfilade.app import App
 from enfilade.clock import Clock
+from enfilade.endpoint.rpc import PeerFailed
 from enfilade.errors import DeadlineExceeded, Misuse, NotFound, StartError
 from enfilade.service import Key, Owned, Row, Secret, Settings, Table, Topic, atomic, every, new_id, on
 from enfilade.testing import SHAPES, Bench, Shape, Stage
@@ -162,6 +166,19 @@ class BillsService(Bills):
 
     @every("10m")
     async def remind(self) -> None: ...
+
+
+@contract(needs=anyone)
+class Mortal(Protocol):
+    @command()
+    async def die(self) -> None: ...
+
+
+@final
+class MortalService(Mortal):
+    async def die(self) -> None:
+        print("goodbye", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Teas:
@@ -373,3 +390,51 @@ def test_the_variable_says_it_for_those_that_do_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ENFILADE_SHAPE", "rpc")
 
     assert (Stage(app).shape, Stage(app, shape="plain").shape) == ("rpc", "plain")
+
+
+@pytest.mark.parametrize("shape", SHAPES[2:])
+async def test_the_mistake_of_a_fake_is_told_as_one_of_a_peer(
+    shape: Shape, teas: Teas, caplog: pytest.LogCaptureFixture
+) -> None:
+    teas.cost = "a lot"
+    async with Bench(OrdersService, shape=shape).given(Catalog).by(teas) as bench:
+        with pytest.raises(PeerFailed):
+            await place(bench)
+
+    assert "catalog.price failed" in caplog.text
+
+
+async def test_the_whole_app_is_asked_by_http_where_others_serve_it(teas: Teas) -> None:
+    async with Bench(OrdersService, shape="split").given(Catalog).by(teas) as bench:
+        transport = httpx2.ASGITransport(app=bench.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://app.test") as http:
+            with pytest.raises(Misuse, match=r"ask them by stage\.http"):
+                await http.get("/orders/patience")
+
+
+async def test_what_no_module_names_cannot_be_told_to_another_process() -> None:
+    @final
+    class Here(Orders):
+        async def place(self, sku: str, quantity: int = 1) -> Order:
+            raise UnknownProduct(sku=sku)
+
+        async def patience(self, seconds: float) -> float:
+            return seconds
+
+        async def inside(self) -> str:
+            return ""
+
+    with pytest.raises(StartError, match="names of a module, or let this test have the shape rpc"):
+        await Bench(Here, shape="split").__aenter__()
+
+    async with Bench(Here, shape="rpc") as bench:
+        assert await bench.nobody.of(Orders).patience(1.0) == 1.0
+
+
+async def test_a_process_that_dies_does_not_hold_the_test_up(capfd: pytest.CaptureFixture[str]) -> None:
+    async with Bench(MortalService, shape="split") as bench:
+        async with asyncio.timeout(60):
+            with pytest.raises(Unavailable):
+                await bench.nobody.of(Mortal).die()
+
+    assert "mortal: goodbye" in capfd.readouterr().err
