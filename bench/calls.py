@@ -1,11 +1,13 @@
-"""A call between two processes with its whole row on both sides, against grpcio's asyncio, aiohttp and httpx2.
+"""A call between two processes with its whole row on both sides, against others' ways of calling.
 
-CPU of client and server together per call, 64 at once and one at a time; all ways interleaved, the minimum of the
-rounds. Ours carries caller, tenant, trace, deadline and contract, is checked and traced on both sides; theirs carry
-nothing.
+CPU of client and server together per call (of NATS the broker's, too), 64 at once and one at a time; all ways
+interleaved in each round, the minimum of the rounds. Ours carries caller, tenant, trace, deadline and contract, is
+checked and traced on both sides; theirs carry nothing. All are as cheap as their settings let them be: msgspec instead
+of protobuf or pydantic, no compression, uvloop where it helps.
 """
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -21,51 +23,45 @@ import grpc
 import grpc.aio
 import httpx2
 import msgspec
+import nats
 import uvloop
 from claims import Claim, tell
+from connectrpc.client import ConnectClient
 from http_load import Server
-from quotes import ASKED, Pricing, PricingService, Quote
+from over_connect import METHOD, Codec
+from pyqwest import Client, HTTPTransport
+from quotes import ASKED, Pricing, PricingService, Quote, Request
 from shop_of_quotes import Shop, ShopService
 
 from enfilade import App
 from enfilade.call import Principal
+from enfilade.clock import SystemClock
 from enfilade.config import Config, TraceConfig
-from enfilade.contract.read import read as read_contract
-from enfilade.endpoint import local
-from enfilade.endpoint.rpc import Link, connect
+from enfilade.identity.workload import Workload
+from enfilade.placement import Share, Way
 
 ROUNDS = 6
 MANY, FEW = 2000, 400
 
 ANN = Principal(subject="ann", tenant="acme", scopes=frozenset({"orders:read", "orders:write"}))
+REQUEST = msgspec.convert(ASKED, Request)
 pack, write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 unpack, read = msgspec.msgpack.Decoder(Quote).decode, msgspec.json.Decoder(Quote).decode
 
 Measure = Callable[[int, int], Awaitable[tuple[float, ...]]]
 
 
-async def ours(exit: AsyncExitStack, at: str) -> Measure:
-    """By an app whose pricing is served at an address, or here."""
-    folder = exit.enter_context(tempfile.TemporaryDirectory())
-    config = Config(
-        folder=folder, data="sqlite::memory:", codec="never", trace=TraceConfig(file=False),
-        service={"pricing": {"at": at}} if at else {},
-    )  # fmt: skip
-    app = App("shop", services=[Pricing, Shop], endpoints=[], config=config)
-    app.service(Shop).by(ShopService)
-    if not at:
-        app.service(Pricing).by(PricingService)
-    running = await exit.enter_async_context(app.running())
-    return running.get(Shop, acting=ANN).measure
-
-
-async def bare(exit: AsyncExitStack, at: str) -> Measure:
-    """By a handle of a link, as services elsewhere are called where the caller keeps no row of its own for them."""
+async def ours(exit: AsyncExitStack, at: str = "", trust: Workload | None = None) -> Measure:
+    """By an app whose pricing is in the process at an address, or here."""
     folder = exit.enter_context(tempfile.TemporaryDirectory())
     config = Config(folder=folder, data="sqlite::memory:", codec="never", trace=TraceConfig(file=False))
-    contract, link = read_contract(Pricing), await exit.enter_async_context(Link(at))
-    app = App("shop", services=[Shop], endpoints=[], config=config)
-    app.service(Shop).by(lambda: ShopService(local.connect(contract, connect(contract, link))))
+    app = App("shop", services=[Pricing, Shop], endpoints=[], config=config)
+    app.service(Shop).by(ShopService)
+    if at:
+        ways = {"pricing": (Way(process="pricing"),)}
+        app.share = Share(process="shop", at={"pricing": (at,)}, ways=ways, trust=trust)
+    else:
+        app.service(Pricing).by(PricingService)
     running = await exit.enter_async_context(app.running())
     return running.get(Shop, acting=ANN).measure
 
@@ -100,6 +96,20 @@ def by_grpc(exit: AsyncExitStack, address: str) -> Measure:
     return theirs(call)
 
 
+async def by_connectrpc(exit: AsyncExitStack, port: int) -> Measure:
+    http = Client(HTTPTransport(enable_otel=False, enable_gzip=False, enable_brotli=False, enable_zstd=False))
+    client = await exit.enter_async_context(
+        ConnectClient(
+            f"http://127.0.0.1:{port}", codec=Codec(), http_client=http, accept_compression=(), send_compression=None
+        )
+    )
+
+    async def call() -> object:
+        return await client.execute_unary(request=REQUEST, method=METHOD)
+
+    return theirs(call)
+
+
 async def by_aiohttp(exit: AsyncExitStack, port: int) -> Measure:
     connector = aiohttp.TCPConnector(limit=0)
     session = await exit.enter_async_context(aiohttp.ClientSession(connector=connector))
@@ -122,22 +132,39 @@ async def by_httpx2(exit: AsyncExitStack, port: int) -> Measure:
     return theirs(call)
 
 
+async def by_nats(exit: AsyncExitStack, port: int) -> Measure:
+    client = await nats.connect(f"nats://127.0.0.1:{port}")
+    exit.push_async_callback(client.close)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.request("pricing.quote", pack(ASKED), timeout=1)
+                break
+            except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+                await asyncio.sleep(0.1)
+
+    async def call() -> object:
+        return unpack((await client.request("pricing.quote", pack(ASKED), timeout=60)).data)
+
+    return theirs(call)
+
+
 async def main(servers: dict[str, Server]) -> dict[str, tuple[float, float, float]]:
     """By way: CPU us per call at 64, CPU us per call at 1, median us at 1."""
     mine, grpcs, https = servers["ours"], servers["grpc"], servers["aiohttp"]
+    folder = Path(f"/tmp/enfilade-quotes-{mine.port}")
     async with AsyncExitStack() as exit:
+        me = await exit.enter_async_context(Workload("quotes", "shop", folder, SystemClock()))
         ways: dict[str, tuple[Measure, Server | None]] = {
-            "in process": (await ours(exit, ""), None),
-            "rpc, Unix socket": (await ours(exit, f"unix:/tmp/enfilade-quotes-{mine.port}.sock"), mine),
-            "rpc, Unix socket, no row at the caller": (
-                await bare(exit, f"unix:/tmp/enfilade-quotes-{mine.port}.sock"),
-                mine,
-            ),
-            "rpc, TCP, no row at the caller": (await bare(exit, f"http://127.0.0.1:{mine.port}"), mine),
+            "in process": (await ours(exit), None),
+            "rpc, Unix socket": (await ours(exit, f"unix:{folder}.sock"), mine),
+            "rpc, TCP and certificates": (await ours(exit, f"https://127.0.0.1:{mine.port}", me), mine),
             "grpcio aio, Unix socket": (by_grpc(exit, f"unix:/tmp/grpc-quotes-{grpcs.port}.sock"), grpcs),
             "grpcio aio, TCP": (by_grpc(exit, f"127.0.0.1:{grpcs.port}"), grpcs),
+            "connectrpc, TCP": (await by_connectrpc(exit, servers["connect"].port), servers["connect"]),
             "aiohttp, TCP": (await by_aiohttp(exit, https.port), https),
-            "httpx2, TCP": (await by_httpx2(exit, https.port), https),
+            "httpx2 to aiohttp, TCP": (await by_httpx2(exit, https.port), https),
+            "NATS request and reply, TCP": (await by_nats(exit, servers["nats"].port), servers["nats"]),
         }
         best = dict.fromkeys(ways, (float("inf"),) * 3)
         for number in range(ROUNDS + 1):
@@ -157,12 +184,17 @@ async def cost(measure: Measure, server: Server | None, count: int, concurrency:
     return spent * 1e6 / len(took), median(took) * 1e6
 
 
-servers = {"ours": Server("enfilade_quotes"), "grpc": Server("grpc_quotes"), "aiohttp": Server("aiohttp_quotes")}
+names = {
+    "ours": "enfilade_quotes", "grpc": "grpc_quotes", "connect": "connect_quotes", "aiohttp": "aiohttp_quotes",
+    "nats": "nats_quotes",
+}  # fmt: skip
+servers = {name: Server(script) for name, script in names.items()}
 try:
     best = uvloop.run(main(servers))
 finally:
     for one in servers.values():
         one.stop()
+    shutil.rmtree(f"/tmp/enfilade-quotes-{servers['ours'].port}", ignore_errors=True)
 us, grpcs = best["rpc, Unix socket"], min(best["grpcio aio, Unix socket"], best["grpcio aio, TCP"])
 quickest = min(best["grpcio aio, Unix socket"][2], best["grpcio aio, TCP"][2])
 claims = [
