@@ -260,7 +260,11 @@ async def test_a_small_gzip_body_that_becomes_large_is_413(serve) -> None:
     assert document["status"] == 413
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"sku": "tea"}')[:-4], gzip.compress(b"{}") + b"more"])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b'{"sku": "tea"}')[:-4], gzip.compress(b"{}") + b"more"],
+    ids=["none", "cut off", "followed by more"],
+)
 async def test_gzip_that_is_none_is_malformed(shop, content: bytes) -> None:
     assert (await refused(shop, content, CODED))["status"] == 400
 
