@@ -1,4 +1,5 @@
-"""The shop's order journey in one process, in two, in one for each service; and in FastAPI, in one and in eleven.
+"""The shop's order journey in one process, in two, in one for each service, on a host each; and in FastAPI, as one and
+as eleven.
 
 Each journey is a search, two products into the cart, an order, and the mails that come of it. All arrangements run all
 the time and are measured in turns: journeys one after the other, whose time is what a customer waits until his order is
@@ -34,7 +35,7 @@ from enfilade.identity import DevelopmentIssuer, Tokens
 HERE = Path(__file__).parent
 ROUNDS, FEW, MANY = 5, 100, 160
 ONE, TWO, EACH = "Enfilade, one process", "Enfilade, two processes", "Enfilade, a process for each service"
-EDGED = "Enfilade, the same behind Envoy"
+EDGED, FAR = "Enfilade, the same behind Envoy", "Enfilade, a host for each service"
 FASTAPI_ONE, FASTAPI_EACH = "FastAPI, one process", "FastAPI, a process for each service"
 PEOPLE = 400
 """Who buys: each may order thirty times a minute."""
@@ -120,6 +121,7 @@ def main() -> None:
             stack.enter_context(ours(TWO, folder, "two")),
             stack.enter_context(ours(EACH, folder, "each")),
             stack.enter_context(ours(EDGED, folder, "edged")),
+            stack.enter_context(hosts(FAR, folder)),
             stack.enter_context(fastapi(FASTAPI_ONE, folder, together=True)),
             stack.enter_context(fastapi(FASTAPI_EACH, folder, together=False)),
         ]
@@ -144,25 +146,73 @@ async def measure(found: Sequence[Arrangement], people: Sequence[str]) -> None:
 @contextlib.contextmanager
 def ours(name: str, folder: Path, plan: str) -> Generator[Arrangement]:
     """The shop by `enfilade run`, with all its guards, traces and audit."""
-    here = folder / (plan or "one")
+    here = made(folder, plan or "one", PLANS)
+    with started(here, *(["--plan", plan] if plan else [])) as process:
+        yield Arrangement(name, [process.pid], {"": process.port})
+
+
+@contextlib.contextmanager
+def hosts(name: str, folder: Path) -> Generator[Arrangement]:
+    """Each service on a host of its own, as far as one machine has several: each has a supervisor, and all goes by TLS
+    with certificates at both ends."""
+    own = {"payments": ["payments", "psp"], "shipping": ["shipping", "carrier"]}
+    own["notifications"] = ["notifications", "mail"]
+    processes = {one: own.get(one, [one]) for one in (*SERVICES, "provider")}
+    plan = f'[far]\nextends = "split"\nauthority = "127.0.0.1:{free()}"\n' + "".join(
+        f'[far.process.{one}]\nservices = {json.dumps(services)}\nelsewhere = true\nlisten = "127.0.0.1:{free()}"\n'
+        for one, services in processes.items()
+    )
+    with contextlib.ExitStack() as stack:
+        first = made(folder, "far", plan)
+        front = stack.enter_context(started(first, "--plan", "far"))
+        running = [front]
+        for one in processes:
+            here = made(folder, f"far-{one}", plan)
+            join = subprocess.run(
+                [*ENFILADE, "plan", "join", "far", one, "--app", APP], cwd=first, env=PATHS, stdout=subprocess.PIPE,
+                text=True, check=True,
+            ).stdout.strip()  # fmt: skip
+            running.append(stack.enter_context(started(here, "--plan", "far", "--only", one, join=join)))
+        yield Arrangement(name, [one.pid for one in running], {"": front.port})
+
+
+@dataclass
+class Started:
+    """A command that is ready, and the port that it named."""
+
+    pid: int
+    port: int
+
+
+APP = "shop_alone:app"
+ENFILADE = [sys.executable, "-m", "enfilade.cli"]
+PATHS = {**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE / "support"), str(HERE.parent / "examples")))}
+
+
+def made(folder: Path, name: str, plans: str) -> Path:
+    """A folder to run in, which believes the tokens of the customers."""
+    here = folder / name
     (here / ".enfilade").mkdir(parents=True)
     shutil.copy(folder / "issuer.json", here / ".enfilade")
     (here / "enfilade.toml").write_text(SETTINGS)
-    (here / "plan.toml").write_text(PLANS)
-    command = [sys.executable, "-m", "enfilade.cli", "run", "shop_alone:app", "--port", "0"]
+    (here / "plan.toml").write_text(plans)
+    return here
+
+
+@contextlib.contextmanager
+def started(here: Path, *options: str, join: str = "") -> Generator[Started]:
+    environ = {**PATHS, **({"ENFILADE_JOIN": join} if join else {})}
+    command = [*ENFILADE, "run", APP, "--port", "0", *options]
     with (
         (here / "log").open("w") as log,
-        subprocess.Popen(
-            [*command, *(["--plan", plan] if plan else [])], cwd=here, stdout=subprocess.PIPE, stderr=log, text=True,
-            env={**os.environ, "PYTHONPATH": f"{HERE / 'support'}:{HERE.parent / 'examples'}"},
-        ) as process,
-    ):  # fmt: skip
+        subprocess.Popen(command, cwd=here, env=environ, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout is not None
             ready = process.stdout.readline()
             if not ready:
                 raise RuntimeError((here / "log").read_text())
-            yield Arrangement(name, [process.pid], {"": int(ready.rpartition(":")[2])})
+            yield Started(process.pid, int(ready.rpartition(":")[2]) if "http" in ready else 0)
         finally:
             process.terminate()
 
@@ -216,7 +266,13 @@ def report(found: Sequence[Arrangement]) -> None:
     figures = {one.name: one.figures() for one in found}
     claims = [
         Claim(f"{low}, over {high}: {what}", figures[low][at] / figures[high][at], "times", "")
-        for low, high in ((EACH, ONE), (FASTAPI_EACH, ONE), (FASTAPI_EACH, EACH), (FASTAPI_EACH, FASTAPI_ONE))
+        for low, high in (
+            (EACH, ONE),
+            (FAR, ONE),
+            (FASTAPI_EACH, ONE),
+            (FASTAPI_EACH, EACH),
+            (FASTAPI_EACH, FASTAPI_ONE),
+        )
         for at, what in ((0, "waiting"), (2, "CPU"))
     ]
     if "--json" in sys.argv:
