@@ -25,8 +25,11 @@ split     the shape split: several that are forked for the test
 started   one of them, as the test has it
 told      what it is told, and the app in it
 child     what it does
+gate      the way of HTTP to all of them: by the edge, or to the front
 count     how many calls are under way
 spoken    the secrets of a test
+parity    a project's tests in every shape, and what differs
+report    what becomes of each test, for that
 """
 
 from __future__ import annotations

@@ -17,12 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from enfilade.clock import VirtualClock
-from enfilade.endpoint import http1, rpc
+from enfilade.endpoint import rpc
 from enfilade.errors import StartError
 from enfilade.plan import line
 from enfilade.plan.sockets import address_of
 from enfilade.testing.book import TOLD, Book, telling
 from enfilade.testing.count import Count
+from enfilade.testing.gate import public
 from enfilade.testing.part import PART, Player, reached, serving
 from enfilade.testing.play import DRAIN, SECRETS, TESTS, quiet
 from enfilade.testing.spoken import Heard
@@ -76,10 +77,7 @@ async def _play(job: Job) -> None:
         site = serving(running.site, PART, Player(running, count, clock))
         served = running.mesh.serve(site)
         await exit.enter_async_context(rpc.listening(served, address_of(folder, share.process), drain=DRAIN))
-        url = ""
-        if share.front:
-            door = http1.Door(served=running.served, asgi=app if app.mounts else None)
-            url = await exit.enter_async_context(http1.listening(door, "127.0.0.1:0", drain=DRAIN))
+        url = await public(running, share.process, folder, DRAIN, exit)
         _say({"ready": url})
         await stop.wait()
 

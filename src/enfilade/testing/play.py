@@ -21,6 +21,7 @@ from enfilade.contract.read import read
 from enfilade.errors import Finding
 from enfilade.placement import Share, refuse
 from enfilade.plan import Plan, plan_of
+from enfilade.plan.edge import EDGE
 from enfilade.plan.share import Told, share_of
 from enfilade.running import Running
 from enfilade.secrets import Source
@@ -60,16 +61,21 @@ class Play:
         app.builders = {kind: build for kind, build in app.builders.items() if read(kind).name in services}
         return app
 
-    def lay_out(self, *, front: bool) -> Layout:
-        """The processes of the app. Raises StartError with all that is wrong. `front`: the test is the front, too."""
+    def lay_out(self, *, front: bool = False, edge: str = "") -> Laid:
+        """The processes of the app. Raises StartError with all that is wrong.
+
+        With `front` the test is the front, too; `edge` is what runs before the front, as plans say it.
+        """
         self._apart()
         fakes = [read(one).name for one in self.app.services if one in self.fakes]
         lines = ["[stage]", 'extends = "split"']
         if fakes or front:
             lines += [f"[stage.process.{TESTS}]", f"services = {json.dumps(fakes)}", f"front = {json.dumps(front)}"]
+        if edge:
+            lines += ["[stage.edge]", f"run = {json.dumps(edge)}"]
         file = Path(self.config.folder) / "plan.toml"
         file.write_text("\n".join(lines))
-        return Layout(plan_of(self.app, "stage", file, lambda _: self.config), self.config.folder)
+        return Laid(plan_of(self.app, "stage", file, lambda _: self.config), self.config.folder)
 
     def _apart(self) -> None:
         """The configuration as several processes can have it."""
@@ -83,26 +89,28 @@ class Play:
         self.config = self.app.config = changed(self.config, service=service, blobs=blobs)
 
 
-class Layout:
+class Laid:
     """Which process has what."""
 
     def __init__(self, plan: Plan, folder: str) -> None:
+        self.layout = plan.layout
+        self.processes = tuple(name for name in plan.layout.processes if name not in (TESTS, EDGE))
+        """All but the test, and Envoy."""
         self._told = Told(plan=plan, over={})
         self._folder = folder
-        self._front = plan.layout.front
-        self.processes = tuple(name for name in plan.layout.processes if name != TESTS)
-        """All but the test."""
 
     def services(self, process: str) -> Set[str]:
         """What a process serves."""
-        layout = self._told.plan.layout
-        return frozenset(layout.processes[process].services) if process in layout.processes else frozenset()
+        known = self.layout.processes
+        return frozenset(known[process].services) if process in known else frozenset()
 
     def share(self, process: str) -> Share:
         """What a process is told of the others. The test is as a front without services, where it serves no fakes."""
-        if process in self._told.plan.layout.processes:
+        if process in self.layout.processes:
             return share_of(self._told, process, self._folder)
-        return replace(share_of(self._told, self._front, self._folder), process=process, replica=process, front=False)
+        return replace(
+            share_of(self._told, self.layout.front, self._folder), process=process, replica=process, front=False
+        )
 
 
 def quiet(app: App, book: Book, secrets: Source) -> Running:

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx2
-
 from enfilade.app import App
 from enfilade.endpoint.rpc import Link, listening
 from enfilade.errors import Misuse, StartError
 from enfilade.plan.sockets import address_of, run_folder
 from enfilade.service.mount import Receive, Scope, Send
 from enfilade.testing.book import TOLD
-from enfilade.testing.count import Count
+from enfilade.testing.gate import Gate, envoy, gateway, public
 from enfilade.testing.part import PART, Part, Player, reached, serving
-from enfilade.testing.play import DRAIN, SECRETS, TESTS, Layout, Play, quiet
+from enfilade.testing.play import DRAIN, SECRETS, TESTS, Laid, Play, quiet
 from enfilade.testing.scene import Scene
 from enfilade.testing.started import Started, prepare
 from enfilade.testing.told import Job, written
@@ -28,7 +26,7 @@ from enfilade.testing.told import Job, written
 
 async def open_split(play: Play, exit: AsyncExitStack) -> Scene:
     """Start the app's processes. Raises StartError with what is wrong in all of them."""
-    layout = play.lay_out(front=False)
+    layout = play.lay_out(edge=envoy())
     folder = play.config.folder
     run_folder(folder)
     play.secrets.share(Path(folder) / SECRETS)
@@ -46,6 +44,7 @@ async def open_split(play: Play, exit: AsyncExitStack) -> Scene:
     exit.push_async_callback(running.stop)
     served = running.mesh.serve(serving(running.site, TOLD, play.book))
     await exit.enter_async_context(listening(served, address_of(folder, TESTS), drain=DRAIN))
+    await public(running, TESTS, folder, DRAIN, exit)
     exit.callback(running.mesh.close)
 
     findings = [finding for child in children for finding in await child.ready()]
@@ -57,9 +56,13 @@ async def open_split(play: Play, exit: AsyncExitStack) -> Scene:
         exit.callback(link.close)
         parts.append(reached(PART, link, play.clock))
     parts.append(Player(running, play.count))
-    url = next(child.url for child in children if child.url)
     play.app.__class__ = Elsewhere
-    return Scene(play.clock, running, parts, play.count, Public(url, play.count))
+
+    async def opened() -> str:
+        url = next((child.url for child in children if child.url), "")
+        return url or await gateway(app, layout.layout, exit)
+
+    return Scene(play.clock, running, parts, play.count, Gate(opened, play.count))
 
 
 class Elsewhere(App):
@@ -69,27 +72,7 @@ class Elsewhere(App):
         raise Misuse("stage.app is served by other processes in the shape split: ask them by stage.http.")
 
 
-class Public(httpx2.AsyncBaseTransport):
-    """The way to the app's public address, whatever name it is asked by."""
-
-    def __init__(self, url: str, count: Count) -> None:
-        self._url = httpx2.URL(url)
-        self._count = count
-        self._http = httpx2.AsyncHTTPTransport()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = request.url.copy_with(scheme=self._url.scheme, host=self._url.host, port=self._url.port)
-        sent = httpx2.Request(
-            request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
-        )
-        with self._count.one():
-            return await self._http.handle_async_request(sent)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
-
-def _job(play: Play, layout: Layout, process: str) -> Job:
+def _job(play: Play, layout: Laid, process: str) -> Job:
     share = layout.share(process)
     app, modules = written(play.part(share, layout.services(process)), play.original)
     return Job(
