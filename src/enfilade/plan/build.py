@@ -66,7 +66,7 @@ def broken(plan: Plan, process: str, build: Build, running: Mapping[str, Contrac
             users = [one for one in plan.layout.processes[other].services if service in plan.services[one].calls]
             if other != process and users:
                 yield from _told(f"{', '.join(users)} would break", service, breaks(contracts.get(service, {}), new))
-        outside = running[plan.layout.front].get(service, {})
+        outside = running.get(plan.layout.front, {}).get(service, {})
         yield from _told("clients outside would break", service, breaks(outside, new, outside=True))
         for called in build.plan.services[service].calls:
             yield from _itself(plan, process, service, called, build, running)
@@ -79,7 +79,7 @@ def _itself(
     there = plan.layout.of(called)
     if called not in plan.services:
         yield f"{service} would break: it calls {called}, which is not there"
-    elif there not in ("", process):
+    elif there in running and there != process:
         yield from _told(
             f"{service} would break", called, breaks(build.contracts[called], running[there].get(called, {}))
         )  # fmt: skip

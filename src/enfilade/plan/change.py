@@ -28,7 +28,8 @@ def following(process: str) -> str:
 
 def scaled(plan: Plan, process: str, replicas: int) -> Plan:
     """So many of that process."""
-    return _with(plan, {**plan.layout.processes, process: _set(plan.layout.processes[process], replicas=replicas)})
+    now = _set(plan.layout.processes[process], replicas=replicas)
+    return _with(plan, {**plan.layout.processes, process: now}, said={f"process.{process}": "enfilade scale"})
 
 
 def joined(plan: Plan, process: str, new: str, code: str, known: Mapping[str, Known]) -> Plan:
@@ -42,7 +43,8 @@ def joined(plan: Plan, process: str, new: str, code: str, known: Mapping[str, Kn
         calls = {*services[name].calls, *(known[name].calls if name in known else ())}
         services[name] = _set(services[name], calls=tuple(sorted(calls)))
     made = _set(old, from_=code, variant=True, share=0.0)
-    return _with(plan, {**plan.layout.processes, new: made}, services)
+    said = {f"process.{new}{key}": "enfilade release" for key in ("", ".from_", ".share")}
+    return _with(plan, {**plan.layout.processes, new: made}, services, said)
 
 
 def shared(plan: Plan, variant: str, share: float) -> Plan:
@@ -66,16 +68,18 @@ def succeeded(plan: Plan, process: str, new: str, known: Mapping[str, Known] | N
         for name, one in plan.layout.processes.items()
         if name != new
     }
-    return _with(plan, processes, services)
+    placed = {f"placed.{name}": "enfilade release" for name in plan.layout.processes[process].services}
+    return _with(plan, processes, services, placed)
 
 
-def parted(plan: Plan, variant: str) -> Plan:
-    """Without that variant."""
-    return _with(plan, {name: one for name, one in plan.layout.processes.items() if name != variant})
-
-
-def _with(plan: Plan, processes: Mapping[str, Process], services: Mapping[str, Known] | None = None) -> Plan:
-    return _set(plan, layout=_set(plan.layout, processes=processes), services=services or plan.services)
+def _with(
+    plan: Plan,
+    processes: Mapping[str, Process],
+    services: Mapping[str, Known] | None = None,
+    said: Mapping[str, str] | None = None,
+) -> Plan:
+    layout = _set(plan.layout, processes=processes, origin={**plan.layout.origin, **(said or {})})
+    return _set(plan, layout=layout, services=services or plan.services)
 
 
 def _set(value: M, **fields: Any) -> M:

@@ -10,6 +10,7 @@ import msgspec
 
 from enfilade.clock import SystemClock
 from enfilade.errors import Finding, StartError, Unavailable
+from enfilade.plan import hosts
 from enfilade.plan.build import Build, broken
 from enfilade.plan.change import following, joined, shared, succeeded
 from enfilade.plan.control import Progress, Trial, Unchanged
@@ -51,7 +52,7 @@ class Release:
         plan = self._before
         running: dict[str, Mapping[str, Mapping[str, dict[str, Any]]]] = {}
         for name, one in plan.layout.processes.items():
-            if one.services or one.front:
+            if (one.services or one.front) and hosts.here(plan, name):
                 try:
                     running[name] = await contracts(address_of(plan.folder, name), self._clock)
                 except Unavailable as wrong:

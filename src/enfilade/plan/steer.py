@@ -11,6 +11,7 @@ import msgspec
 
 from enfilade.contract.blob import Stream
 from enfilade.errors import StartError
+from enfilade.plan import hosts
 from enfilade.plan.build import ask
 from enfilade.plan.change import scaled, unit
 from enfilade.plan.child import Program
@@ -157,6 +158,8 @@ class Steering(Control):
         if name not in ours:
             known = ", ".join(ours)
             raise Unchanged(detail=f"{said} is no process of services, and no service of one. There are: {known}.")
+        if not hosts.here(plan, name):
+            raise Unchanged(detail=f"{name} runs on another host, and is changed there.")
         return name
 
     def _in_memory(self, process: str) -> str:
