@@ -268,7 +268,7 @@ class Child:
     async def _end(self) -> None:
         """After the end of the process: what it started is ended, what it wrote is read."""
         self.kill()
-        self.pid = 0
+        group, self.pid = self.pid, 0
         if self._line is not None:
             await self._line.close()
             self._line = None
@@ -277,6 +277,15 @@ class Child:
             await asyncio.wait([reading], timeout=1.0)
             reading.cancel()
             await asyncio.wait([reading])
+        if group and self._process is not None and self._process.returncode is not None:
+            _take_leave(group)
+
+
+def _take_leave(group: int) -> None:
+    """Of those that a process started and left behind, and who have become our children: see `nursery.py`."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
 
 
 def told(code: int) -> str:
