@@ -25,8 +25,8 @@ _TAKE: Final = 10.0
 """Seconds till it works with a file that changed; it takes some milliseconds."""
 _LOOK: Final = 0.02
 """Seconds between two looks at whether it does."""
-_PATH: Final = 100
-"""Characters of a socket's path; the system takes 107."""
+_PATH: Final = 103
+"""Bytes of a socket's path: 104 on macOS and 108 on Linux, with the zero at its end."""
 
 
 class Gateway:
@@ -69,7 +69,7 @@ class Gateway:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start the gateway from the main thread: Envoy ends with the thread that started it")
         envoy = self._binary or find()
-        if len(str(self.folder / ADMIN)) > _PATH:
+        if len(os.fsencode(self.folder / ADMIN)) > _PATH:
             raise Rejected(f"{self.folder / ADMIN} is too long for a socket: choose a folder with a shorter path.")
         await validate(self.edge, envoy)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
