@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -165,7 +166,30 @@ async def test_who_is_too_slow_is_given_up(town: Any) -> None:
 
     answer = await town.outside.get("/late")
 
-    assert (answer.status_code, answer.json()["type"]) == (504, "/problems/deadline-exceeded")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_of_one_that_hangs_nothing_more_is_asked(town: Any, tmp_path: Path) -> None:
+    asked = 0
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while line := await reader.readline():
+            asked += line.startswith(b"GET /hung")
+        writer.close()
+
+    server = await asyncio.start_unix_server(take, tmp_path / "hung.sock")
+    upstream = Upstream(name="hung", at=(f"unix:{tmp_path}/hung.sock",), probe="/healthz")
+    route = Route(id="hung", path="/hung", to=(Share(upstream="hung"),), timeout=60.0)
+    await town.serve(route, upstreams=(*town.edge.upstreams, upstream))
+
+    async with asyncio.timeout(60):  # a second call would take as long
+        answer = await town.outside.get("/hung")
+    server.close()
+
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert (answer.headers["retry-after"], asked) == ("1", 0)
 
 
 async def test_an_upstream_that_is_not_ours_has_the_same_guards_and_no_tokens(town: Any) -> None:

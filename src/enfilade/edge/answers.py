@@ -72,6 +72,8 @@ def answers(edge: Edge) -> Json:
         (_both(_status(503), _flag("UO", "OM")), 503, dict(_OVERLOADED), again),
         (_status(502), 503, dict(_UNAVAILABLE), again),
         (_status(503), 503, dict(_UNAVAILABLE), again),
+        # A service that works says itself when the time is over, a second before this: one that does not hangs.
+        (_both(_status(504), _flag("UT")), 503, dict(_UNAVAILABLE), again),
         (_status(504), 504, dict(_LATE), {}),
     ]
     return {"mappers": [_mapper(*each) for each in refused]}

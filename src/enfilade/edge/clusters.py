@@ -42,6 +42,10 @@ def cluster(upstream: Upstream, secrets: Secrets) -> Json:
         made["outlier_detection"] = _ejected()
         if upstream.probe:
             made["health_checks"] = [_probe(upstream)]
+    elif upstream.probe and upstream.at[0].startswith("unix:"):
+        # A process of ours, and no other to ask instead. But of one that hangs nothing more is asked.
+        made["health_checks"] = [_pulse(upstream)]
+        made["common_lb_config"] = {"healthy_panic_threshold": {"value": 0.0}}
     return made
 
 
@@ -132,6 +136,22 @@ def _ejected() -> Json:
         "interval": "1s",
         "base_ejection_time": "2s",
         "max_ejection_percent": 50,
+    }
+
+
+def _pulse(upstream: Upstream) -> Json:
+    """Whether a process says anything at all, and be it that it is not ready: within two seconds, the second time."""
+    return {
+        "timeout": "2s",
+        "interval": "0.5s",
+        "no_traffic_interval": "0.5s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {
+            "path": upstream.probe,
+            "host": upstream.name,
+            "expected_statuses": [{"start": 100, "end": 600}],
+        },
     }
 
 

@@ -59,7 +59,8 @@ class Upstream:
     requests: int = 1024
     """Requests that may be under way to it at once; more are 503."""
     probe: str = "/readyz"
-    """What is asked every second of each of several processes; one that fails gets no requests. `""` asks nothing."""
+    """What is asked every second of each of several processes; one that fails gets no requests. Of a single one
+    at a Unix socket any answer will do, for it shows that it does not hang. `""` asks nothing."""
     certificate: Certificate | None = None
     """Whom the edge is, to an upstream that asks (mutual TLS)."""
     ca: Path | None = None
