@@ -35,6 +35,9 @@ attack: .venv/ready  ## ask the shop for all that its description allows and for
 faults: .venv/ready  ## kill each process of the split shop and let it hang, and see what works without it, about three minutes
 	@ENFILADE_FAULTS=split $(BIN)/pytest -s tests/faults
 
+releases: .venv/ready  ## release, roll back, scale and kill 120 times while clients ask, and lose nothing, about ten minutes
+	@ENFILADE_FAULTS=1 $(BIN)/pytest tests/plan/test_release.py tests/plan/test_scale.py
+
 fmt: .venv/ready  ## format and mend what can be mended
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
@@ -42,4 +45,4 @@ fmt: .venv/ready  ## format and mend what can be mended
 bench: .venv/ready  ## measure every claim, about five minutes
 	@for claim in bench/*.py; do echo "$$claim" && $(BIN)/python $$claim; done
 
-.PHONY: help setup demo test parity attack faults fmt bench
+.PHONY: help setup demo test parity attack faults releases fmt bench
