@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
-from enfilade import Message, Problem, anyone, contract, query
-from enfilade.contract.compare import differences, told
+from enfilade import Header, Message, Problem, anyone, contract, query
+from enfilade.contract.compare import asked, breaks, differences, told
 from enfilade.contract.read import read
 
 
@@ -87,3 +87,33 @@ gone.raises, gone_away.raises = [Gone], [GoneAway]  # type: ignore[attr-defined]
 )
 def test_what_gets_on(caller: Any, callee: Any, found: str) -> None:
     assert differences(of(caller), of(callee)) == ((found,) if found else ())
+
+
+@contract(name="some", needs=anyone)
+class Before(Protocol):
+    @query("GET /trees/{name}")
+    async def tree(self, name: str, depth: int = 1) -> Tree: ...
+    @query()
+    async def inner(self, a: int) -> str: ...
+
+
+@contract(name="some", needs=anyone)
+class Moved(Protocol):
+    @query("GET /woods/{name}")
+    async def tree(self, name: str, depth: int = 1) -> Tree: ...
+
+
+@contract(name="some", needs=anyone)
+class Headed(Protocol):
+    @query("GET /trees/{name}")
+    async def tree(self, name: str, depth: Header[int] = 1) -> Tree: ...
+
+
+def test_who_asks_by_routes_needs_the_routes_and_nothing_else() -> None:
+    before, moved, headed = (asked(read(kind)) for kind in (Before, Moved, Headed))
+
+    assert breaks(before, before) == breaks(before, before, outside=True) == ()
+    assert breaks(before, moved) == ("inner is not there",)
+    assert breaks(before, moved, outside=True) == ("tree: GET /trees/{name} is GET /woods/{name} there",)
+    assert breaks(moved, before) == ()
+    assert breaks(before, headed, outside=True) == ("tree: depth in the query is Depth in the header there",)

@@ -67,7 +67,7 @@ def asked(contract: Contract) -> dict[str, Told]:
         one.name: {
             **told(one),
             "route": f"{one.method} {one.path}" if one.method else "",
-            "places": {parameter.wire: parameter.place for parameter in one.parameters},
+            "places": {parameter.name: f"{parameter.wire} in the {parameter.place}" for parameter in one.parameters},
         }
         for one in contract.operations
     }
@@ -91,7 +91,7 @@ def breaks(callers: Mapping[str, Told], callees: Mapping[str, Told], *, outside:
             found.append(f"{name}: {caller['route']} is {callee['route'] or 'no route'} there")
         elif outside:
             moved = [one for one, at in caller["places"].items() if callee["places"].get(one, at) != at]
-            found += [f"{name}: {one} is in the {callee['places'][one]} there" for one in moved]
+            found += [f"{name}: {caller['places'][one]} is {callee['places'][one]} there" for one in moved]
     return tuple(found)
 
 
