@@ -64,7 +64,7 @@ GOOD: dict[str, tuple[str, Any]] = {
 }
 """A request that each write of the shop, with API keys beside it, answers well."""
 READ = ("/cart", "/orders", "/orders/{order}", "/shipments/{order}", "/notifications", "/account", "/api-keys",
-        "/products", f"/products/{MUG}", "/search?q=mug", "/currencies", f"/inventory/{MUG}",
+        "/products", f"/products/{MUG}", f"/products/{MUG}/page", "/search?q=mug", "/currencies", f"/inventory/{MUG}",
         f"/recommendations?sku={MUG}", "/shipping/quote?country=CH&postcode=8001")  # fmt: skip
 PLATFORM = """
     tenant owner owner_id version _version id _id pk rowid oid ctid tableoid xmin __proto__ constructor prototype

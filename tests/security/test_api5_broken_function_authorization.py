@@ -39,6 +39,7 @@ POLICY = {
     "cart.basket": "a customer",
     "cart.put": "a customer",
     "cart.remove": "a customer",
+    "catalog.page": "anyone",
     "catalog.product": "anyone",
     "catalog.products": "anyone",
     "currency.rates": "anyone",

@@ -14,6 +14,7 @@ import socket
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -30,7 +31,8 @@ class Line:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._words: asyncio.Queue[str] = asyncio.Queue()
+        self._words: deque[str] = deque()
+        self._news = asyncio.Event()
 
     def say(self, *words: object) -> None:
         """Tell the supervisor, if there is one."""
@@ -38,19 +40,22 @@ class Line:
             os.write(0, f"{' '.join(map(str, words))}\n".encode())
 
     async def words(self) -> AsyncGenerator[str]:
-        """What the supervisor says, from now on and for good: it says nothing before a process is ready."""
+        """What the supervisor says, for good, and has said since the process held the line."""
         self._loop = asyncio.get_running_loop()
         while True:
-            yield await self._words.get()
+            self._news.clear()
+            while self._words:
+                yield self._words.popleft()
+            await self._news.wait()
 
     def wait(self, grace: float) -> None:
         """Pass on what is said; at the end of the line ask this process to stop, and end it after `grace` seconds."""
         rest = b""
         while data := os.read(0, 4096):
             *whole, rest = (rest + data).split(b"\n")
+            self._words += [word.decode() for word in whole]
             if self._loop is not None:
-                for word in whole:
-                    self._loop.call_soon_threadsafe(self._words.put_nowait, word.decode())
+                self._loop.call_soon_threadsafe(self._news.set)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace)  # of a thread of its own, that not even a busy process holds up
         os.killpg(0, signal.SIGKILL)
