@@ -10,7 +10,7 @@ from quotes import Pricing, PricingService
 from shop_of_quotes import Shop, ShopService
 
 from enfilade import App
-from enfilade.cli.serve import run_until_stopped, signals
+from enfilade.cli.serve import collect_less, run_until_stopped, signals
 from enfilade.clock import SystemClock
 from enfilade.config import Config, TraceConfig
 from enfilade.endpoint.rpc import listening, rpc
@@ -33,6 +33,7 @@ async def main() -> None:
                 listening(served, f"unix:/tmp/enfilade-quotes-{port}.sock"),
                 listening(served, f"127.0.0.1:{port}", tls=me),
             ):
+                collect_less()  # as the processes of a plan do
                 await stop.wait()
 
 

@@ -9,7 +9,7 @@ spends.
 from __future__ import annotations
 
 import json
-from math import isfinite
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -28,7 +28,7 @@ CONTRACT: Final = b"enfilade-contract"
 _KEPT: Final = 1024
 """Callers whose written form is remembered."""
 _LONGEST: Final = 9_999_999_999
-"""Milliseconds: Connect has ten digits."""
+"""Milliseconds: Connect has ten digits. What has more time says nothing of it."""
 _PLAIN: Final = "!#$&'()*+,/:;=?@[]^`{|}~ "
 
 _principal = codec(Principal, unknown="ignore")
@@ -44,15 +44,16 @@ def write_context(call: Call) -> bytes:
         lines.append(b"traceparent: %b\r\n" % format_traceparent(call.trace_id, call.span_id, True).encode())
         if call.trace_state:
             lines.append(b"tracestate: %b\r\n" % call.trace_state.encode("latin-1"))
-    left = call.deadline - call.clock.monotonic()
-    if isfinite(left):
-        lines.append(b"connect-timeout-ms: %d\r\n" % min(max(int(left * 1000), 1), _LONGEST))
+    left = (call.deadline - call.clock.monotonic()) * 1000
+    if left <= _LONGEST:
+        lines.append(b"connect-timeout-ms: %d\r\n" % max(left, 1))
     if call.peer:
-        lines.append(b"enfilade-peer: %b\r\n" % _text(call.peer))
-    caller = call.caller
+        lines.append(_peer(call.peer))
+    caller, own = call.caller, ""
     if caller is not None:
+        own = caller.tenant
         lines.append(_caller(caller))
-    if call.tenant != (caller.tenant if caller is not None else ""):
+    if call.tenant != own:
         lines.append(b"enfilade-tenant: %b\r\n" % _text(call.tenant))
     if call.key:
         lines.append(b"idempotency-key: %b\r\n" % _text(call.key))
@@ -110,6 +111,11 @@ def _principal_of(said: bytes) -> Principal:
         _read.clear()
     _read[said] = found
     return found
+
+
+@lru_cache(_KEPT)
+def _peer(name: str) -> bytes:
+    return b"enfilade-peer: %b\r\n" % _text(name)
 
 
 def _text(text: str) -> bytes:
