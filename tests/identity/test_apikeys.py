@@ -90,7 +90,7 @@ async def test_only_a_digest_is_kept(stage: Stage) -> None:
 
     (row,) = await stage.rows(ApiKeyRow)
     assert issued.key not in repr(row)
-    assert issued.key.rpartition("_")[2] not in repr(row)
+    assert issued.key[-43:] not in repr(row)  # the secret may have any letter of it, "_" too
 
 
 @pytest.mark.parametrize(
