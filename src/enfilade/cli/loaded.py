@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 BY_ALL: Final = (
     "enfilade.cli.process", "enfilade.cli.serve", "enfilade.cli.plan", "enfilade.plan.share", "enfilade.plan.survey",
     "enfilade.trace.log", "enfilade.app", "uvloop",
+    "anyio._backends._asyncio",  # which the HTTP client loads with its first request, and takes 50 ms for
 )  # fmt: skip
 """By every plan, and by the question what a plan says."""
 
