@@ -1,11 +1,12 @@
-"""The same work in FastAPI on uvicorn, with none of the guards."""
+"""The same work in FastAPI on uvicorn: with none of the guards, or with those that its users take for them."""
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from pydantic import BaseModel, Field
 
 
@@ -49,9 +50,15 @@ class Placed(BaseModel):
 
 
 app = FastAPI()
+guards = []
+if os.environ.get("BENCH_GUARDS") == "on":
+    from fastapi_guards import allowed, watch
+
+    watch(app)
+    guards.append(Depends(allowed))
 
 
-@app.post("/orders", status_code=201)
+@app.post("/orders", status_code=201, dependencies=guards)
 async def place(order: NewOrder) -> Placed:
     total = sum(line.cents * line.quantity for line in order.lines)
     return Placed(
