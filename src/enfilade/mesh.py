@@ -85,9 +85,11 @@ class Mesh:
 
     def serve(self, site: Site) -> Served:
         """Calls and events from other processes: for a socket that only they may use."""
-        site = replace(site, contracts=(*site.contracts, REPORT), inside={**site.inside, **reporting(site)})
+        site = replace(
+            site, contracts=(*site.contracts, REPORT), inside={**site.inside, **reporting(site)},
+            callers=_open(site.callers),
+        )  # fmt: skip
         if self._between is not None:
-            site = replace(site, callers=_with_letters(site.callers))
             inside = {**site.inside, LETTERS.operations[0].id: self._between.take}
             site = replace(site, contracts=(*site.contracts, LETTERS), inside=inside)
         inside = {**site.inside, VARIANTS.operations[0].id: self._compared, UNREADY.id: _waiting(site)}
@@ -175,9 +177,9 @@ def _waiting(site: Site) -> Handler:
     return unready
 
 
-def _with_letters(callers: Callable[[str], Container[str]]) -> Callable[[str], Container[str]]:
-    """Who may call a service; any of them hands over what it has said."""
-    return lambda service: EVERYBODY if service == LETTERS.name else callers(service)
+def _open(callers: Callable[[str], Container[str]]) -> Callable[[str], Container[str]]:
+    """Who may call a service; any of them hands over what it has said, and asks what there is here."""
+    return lambda service: EVERYBODY if service in (LETTERS.name, REPORT.name) else callers(service)
 
 
 def _in(ways: Sequence[Way], process: str) -> bool:

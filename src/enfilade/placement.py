@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from enfilade.config import Config
+from enfilade.contract.compare import Talk, talk
+from enfilade.contract.message import Event
 from enfilade.contract.operation import Contract
 from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.service.find import implementation, place
-from enfilade.service.inject import wants
+from enfilade.service.inject import topics_of, wants
 from enfilade.store import Database
 from enfilade.topic import handlers_of, schedules_of
 
@@ -44,6 +46,11 @@ class Placed:
             return True
         operations = self.contract.operations
         return any(one.kind == "command" or any(rate.quota().calendar for rate in one.rates) for one in operations)
+
+    @property
+    def hears(self) -> tuple[type[Event], ...]:
+        """The events for which it has methods."""
+        return tuple(one.event for one in handlers_of(self.build)) if isinstance(self.build, type) else ()
 
     @property
     def planned(self) -> bool:
@@ -126,6 +133,14 @@ class Placement:
     def contract(self, kind: type) -> Contract | None:
         """Whose contract this is: a service's own, or a role that it plays."""
         return self._contracts.get(kind)
+
+    def talk(self, provided: Mapping[Any, Callable[..., Any]]) -> dict[str, Talk]:
+        """What the services here say and hear, by their names; `provided` is what the app gives them."""
+        return {
+            name: talk(topics_of(one.build, provided), one.hears)
+            for name, one in self.services.items()
+            if one.build is not None
+        }
 
     def _read(self, services: Sequence[Any], builders: Mapping[Any, Callable[..., Any]]) -> None:
         findings: list[Finding] = []

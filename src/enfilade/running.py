@@ -259,7 +259,7 @@ class Running:
             name=self.app.name, config=self.config, contracts=contracts, handlers=self.handlers, clock=self.clock,
             inside=self._served, callers=self.callers,
             recorder=self.recorder, blobs=self.supplies.blobs, unready=self.unready,
-            url=self.config.url, issuers=self.supplies.issuers,
+            talk=partial(self.placement.talk, self.app.provided), url=self.config.url, issuers=self.supplies.issuers,
         )  # fmt: skip
         share = self.app.share
         if share.front or (share.edge and here):

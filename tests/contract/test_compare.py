@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import pytest
 
-from enfilade import Header, Message, Problem, anyone, contract, query
-from enfilade.contract.compare import asked, breaks, differences, told
+from enfilade import Event, Header, Message, Meta, Problem, anyone, contract, query
+from enfilade.contract.compare import asked, breaks, differences, talk, told, unheard
 from enfilade.contract.read import read
 
 
@@ -117,3 +117,36 @@ def test_who_asks_by_routes_needs_the_routes_and_nothing_else() -> None:
     assert breaks(before, moved, outside=True) == ("tree: GET /trees/{name} is GET /woods/{name} there",)
     assert breaks(moved, before) == ()
     assert breaks(before, headed, outside=True) == ("tree: depth in the query is Depth in the header there",)
+
+
+def event(**fields: Any) -> Any:
+    """What a process says of an event with these fields; one with a value has it as its default."""
+    types = {name: type(said) if isinstance(said, int | str) else said for name, said in fields.items()}
+    defaults = {name: said for name, said in fields.items() if isinstance(said, int | str)}
+    made: Any = type(Event)("Said", (Event,), {"__module__": __name__, "__annotations__": types, **defaults})
+    return json.loads(json.dumps(talk((made,), ())))["says"]["test_compare.Said"]
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "found"),
+    [
+        ({"a": int}, {"a": int}, ""),
+        ({"a": int, "b": str}, {"a": int}, ""),
+        ({"a": int}, {"a": int, "b": "x"}, ""),
+        ({"a": int}, {"a": float}, ""),
+        ({"a": int}, {"b": int}, "b is needed by its reader and is not written"),
+        ({"a": int}, {"a": str}, "a is written as int and read as str"),
+        ({"a": Tree}, {"a": Cat | Dog}, "a is written as struct and read as struct"),
+        ({"a": Literal["x", "y"]}, {"a": Literal["x"]}, "a may be 'y', which its reader does not know"),
+        ({"a": Annotated[int, Meta(ge=2)]}, {"a": Annotated[int, Meta(ge=1)]}, ""),
+        ({"a": Annotated[str, Meta(max_length=2)]}, {"a": str}, ""),
+        ({"a": Annotated[int, Meta(ge=1)]}, {"a": Annotated[int, Meta(ge=2)]}, "a has ge=2 for its reader, and ge=1"),
+        ({"a": str}, {"a": Annotated[str, Meta(max_length=2)]}, "a has max_length=2 for its reader, and not as"),
+        ({"a": tuple[str, ...]}, {"a": tuple[Annotated[str, Meta(pattern="x")], ...]}, "a[] has pattern=x for"),
+    ],
+)
+def test_who_hears_an_event_can_read_it_as_it_is_said(writer: Any, reader: Any, found: str) -> None:
+    why = unheard(event(**writer), event(**reader))
+
+    assert bool(why) == bool(found)
+    assert all(one.startswith(found) for one in why)

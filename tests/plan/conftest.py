@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -33,12 +33,15 @@ FILES = {
     """,
     "inn/kitchen/contract.py": """
         from typing import Protocol
-        from enfilade import Message, anyone, command, contract, query
+        from enfilade import Event, Message, anyone, command, contract, query
 
         class Dish(Message):
             name: str
             version: str
             pid: int
+
+        class Cooked(Event, key="name"):
+            name: str
 
         @contract(needs=anyone)
         class Kitchen(Protocol):
@@ -52,25 +55,27 @@ FILES = {
         import os
         from dataclasses import dataclass
         from typing import final
-        from enfilade.service import Key, Row, Table, atomic
-        from inn.kitchen.contract import Dish, Kitchen
+        from enfilade.service import Key, Row, Table, Topic, atomic
+        from inn.kitchen.contract import Cooked, Dish, Kitchen
 
         VERSION = "first"
 
-        class Cooked(Row):
+        class Meal(Row):
             id: Key[str]
 
         @final
         @dataclass
         class KitchenService(Kitchen):
-            cooked: Table[Cooked]
+            meals: Table[Meal]
+            cooked: Topic[Cooked]
 
             async def dish(self, name: str) -> Dish:
                 return Dish(name=name, version=VERSION, pid=os.getpid())
 
             @atomic
             async def cook(self, name: str) -> Dish:
-                await self.cooked.add(Cooked(id=name))
+                await self.meals.add(Meal(id=name))
+                await self.cooked.publish(Cooked(name=name))
                 return Dish(name=name, version=VERSION, pid=os.getpid())
     """,
     "inn/hall/contract.py": """
@@ -89,13 +94,17 @@ FILES = {
     "inn/hall/service.py": """
         from dataclasses import dataclass
         from typing import final
+        from enfilade.service import on
         from inn.hall.contract import Hall
-        from inn.kitchen.contract import Dish, Kitchen
+        from inn.kitchen.contract import Cooked, Dish, Kitchen
 
         @final
         @dataclass
         class HallService(Hall):
             kitchen: Kitchen
+
+            @on(Cooked)
+            async def serve(self, event: Cooked) -> None: ...
 
             async def look(self, name: str) -> Dish:
                 return await self.kitchen.dish(name)
@@ -104,7 +113,14 @@ FILES = {
                 return await self.kitchen.cook(name)
     """,
     "enfilade.toml": "drain = 3.0\n",
-    "plan.toml": '[split.store]\ndata = { hall = "sqlite::memory:" }\n',
+    "plan.toml": """
+        [split.store]
+        data = { hall = "sqlite::memory:" }
+        [rows]
+        extends = "split"
+        [rows.store]
+        data = "sqlite:{service}.db"
+    """,
 }
 
 
@@ -263,6 +279,12 @@ def inn() -> Generator[Inn]:
     """An inn that nobody runs yet."""
     with built() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Callable[[], AbstractContextManager[Inn]]:
+    """Inns that nobody runs yet, for several tests."""
+    return built
 
 
 @pytest.fixture(scope="module")

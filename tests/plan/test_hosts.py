@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import httpx2
 import pytest
@@ -263,6 +264,33 @@ def test_calls_and_events_go_between_hosts(first: Host, second: Path, key: str) 
     assert eventually(lambda: first.cook("soup").status_code == 503)
     with running(second, "--only", "menu", **{JOIN: key}):
         assert eventually(lambda: first.cook("soup").status_code == 200)
+
+
+@pytest.mark.timeout(120)
+def test_who_releases_asks_other_hosts_first(first: Host, second: Path, key: str, tmp_path: Path, ports: Any) -> None:
+    code = make(tmp_path, ports)
+    contract = code / "pair/kitchen/contract.py"
+    contract.write_text(contract.read_text().replace("name: str\n\n@contract", "meal: str\n\n@contract"))
+    service = code / "pair/kitchen/service.py"
+    service.write_text(service.read_text().replace("Cooked(name=name)", "Cooked(meal=name)"))
+    trial = ("--from", str(tmp_path), "--steps", "100", "--watch", "0s")
+
+    silent = run(first.folder, "release", "kitchen", *trial)
+    assert silent.returncode == 1
+    assert "process menu: it is on another host" in silent.stderr
+    assert "--without menu" in silent.stderr
+    with running(second, "--only", "menu", **{JOIN: key}):
+        assert eventually(lambda: first.cook("soup").status_code == 200)
+        refused = run(first.folder, "release", "kitchen", *trial)
+        assert (
+            "menu (process menu) would break: the event kitchen.Cooked, which kitchen says: name is" in refused.stderr
+        )
+        same = run(second, "release", "menu", "--from", str(second), *trial[2:])
+        assert same.returncode == 0, same.stderr
+        assert "menu.2 is in force" in same.stdout
+        assert first.cook("soup").status_code == 200
+    assert "kitchen.2 is in force" in run(first.folder, "release", "kitchen", *trial, "--without", "menu").stdout
+    assert run(first.folder, "rollback", "kitchen", "--without", "menu").returncode == 0
 
 
 def test_keys_stay_where_they_were_made(first: Host, second: Path, key: str) -> None:

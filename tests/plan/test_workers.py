@@ -22,26 +22,11 @@ pytestmark = pytest.mark.timeout(120)
 def counting(name: str, text: str) -> str:
     """The inn, whose kitchen counts what it hears that was cooked."""
     if name == "inn/kitchen/contract.py":
-        text = text.replace("import Message,", "import Event, Message,").replace(
-            "@contract(needs=anyone)",
-            'class Served(Event, key="name"):\n    name: str\n\n@contract(needs=anyone)',
-        )
         return text + '\n    @query("GET /count")\n    async def count(self) -> int: ...\n'
     if name == "inn/kitchen/service.py":
-        text = text.replace("Row, Table, atomic", "Row, Table, Topic, atomic, on").replace(
-            "Dish, Kitchen", "Dish, Kitchen, Served"
-        )
-        text = text.replace(
-            "class Cooked(Row):", "class Tally(Row):\n    id: Key[str]\n    count: int = 0\n\nclass Cooked(Row):"
-        )
-        text = text.replace(
-            "    cooked: Table[Cooked]\n",
-            "    cooked: Table[Cooked]\n    tallies: Table[Tally]\n    served: Topic[Served]\n",
-        )
-        text = text.replace(
-            "Cooked(id=name))\n", "Cooked(id=name))\n        await self.served.publish(Served(name=name))\n"
-        )
-        return text + COUNTS
+        tally = "class Tally(Row):\n    id: Key[str]\n    count: int = 0\n\nclass Meal(Row):"
+        text = text.replace("Topic, atomic", "Topic, atomic, on").replace("class Meal(Row):", tally)
+        return text.replace("    cooked: Topic", "    tallies: Table[Tally]\n    cooked: Topic") + COUNTS
     return text
 
 
@@ -50,9 +35,9 @@ COUNTS = """
         row = await self.tallies.get("all")
         return row.count if row is not None else 0
 
-    @on(Served)
+    @on(Cooked)
     @atomic
-    async def note(self, event: Served) -> None:
+    async def note(self, event: Cooked) -> None:
         row = await self.tallies.get("all", lock=True) or Tally(id="all")
         await self.tallies.put(row.replace(count=row.count + 1))
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -116,24 +117,27 @@ def join(name: str, processes: tuple[str, ...], app: str | None) -> None:
 
 
 def _plan(said: str | None, name: str) -> Plan:
-    return _loaded(said, name)[1]
+    return _loaded(said, name)[-1]
 
 
 def _build(said: str | None, name: str) -> Build:
     from enfilade.contract.compare import asked
-    from enfilade.contract.read import read
+    from enfilade.placement import Placement, Share
     from enfilade.plan.build import Build
 
-    app, plan = _loaded(said, name)
-    contracts = [read(kind) for kind in app.services]
-    return Build(plan=plan, contracts={one.name: asked(one) for one in contracts})
+    app, beside, plan = _loaded(said, name)
+    use = {name: of for one in plan.layout.processes.values() if not one.variant for name, of in one.use.items()}
+    with start_errors():
+        placement = Placement(app.services, app.builders, configuration(beside, plan.said), Share(use=use))
+    contracts = {name: asked(one.contract) for name, one in placement.services.items()}
+    return Build(plan=plan, contracts=contracts, talk=placement.talk(app.provided))
 
 
-def _loaded(said: str | None, name: str) -> tuple[App, Plan]:
+def _loaded(said: str | None, name: str) -> tuple[App, Path, Plan]:
     from enfilade.plan import plan_of
     from enfilade.plan.share import code
 
     app, beside = load_beside(said, code())
     file, toml = near(beside, "plan.toml"), near(beside, "enfilade.toml")
     with start_errors():
-        return app, plan_of(app, name, file, lambda over: configuration(beside, over), toml)
+        return app, beside, plan_of(app, name, file, lambda over: configuration(beside, over), toml)

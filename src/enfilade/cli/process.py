@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from enfilade.cli.serve import Reception
     from enfilade.config import Config
     from enfilade.endpoint.http1 import OurEdge
-    from enfilade.identity.workload import Workload
-    from enfilade.plan import Plan
     from enfilade.plan.line import Line
     from enfilade.running import Running
 
@@ -29,7 +27,7 @@ def run_process(said: str | None, process: str) -> None:
     from enfilade.cli.edge import stand
     from enfilade.cli.serve import run_until_stopped
     from enfilade.endpoint.http1 import OurEdge
-    from enfilade.plan import line, share, sockets
+    from enfilade.plan import hosts, line, share, sockets
     from enfilade.plan.edge import EDGE
     from enfilade.trace import log
 
@@ -38,7 +36,7 @@ def run_process(said: str | None, process: str) -> None:
     with start_errors():
         plain = configuration(beside)
         told = share.read(plain.folder)
-        app.share = replace(share.share_of(told, process, plain.folder), trust=_trust(told.plan, name, plain.folder))
+        app.share = replace(share.share_of(told, process, plain.folder), trust=hosts.workload(told.plan, name))
         config = app.config = configuration(beside, share.over_of(told, name), share.code() and told.plan.toml)
         worker, workers = int(replica or 1), told.plan.layout.processes[name].replicas
         address = sockets.address_of(config.folder, name, worker)
@@ -51,23 +49,6 @@ def run_process(said: str | None, process: str) -> None:
             edge = OurEdge() if app.share.edge else None
             listen = told.plan.layout.processes[name].listen
             run_until_stopped(_serve(app, config, address, listen, sockets.inherited(), held, edge, worker, workers))
-
-
-def _trust(plan: Plan, process: str, folder: str) -> Workload | None:
-    """What it shows processes of other hosts, where some process of the plan listens for such."""
-    from enfilade.plan import hosts
-
-    if not hosts.several(plan.layout):
-        return None
-    from enfilade.clock import SystemClock
-    from enfilade.identity.workload import Workload
-    from enfilade.plan.layout import origin
-    from enfilade.plan.sockets import run_folder
-
-    held = hosts.held(plan)
-    return Workload(
-        hosts.trust_domain(plan), process if process in held else origin(process), run_folder(folder), SystemClock()
-    )
 
 
 async def _serve(

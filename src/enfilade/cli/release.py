@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from enfilade.cli.refused import start_errors
-from enfilade.cli.steer import dry_option, steer
+from enfilade.cli.steer import dry_option, steer, without_option
 from enfilade.cli.target import app_option, configuration_of
 
 
@@ -42,10 +42,18 @@ class _Percents(click.ParamType[tuple[float, ...]]):
 @click.option("--canary", type=_Percent(), default=10.0, help="Its share of the calls at first; 10%.")
 @click.option("--steps", type=_Percents(), help="All shares that it gets; the canary's, 50 and 100.")
 @click.option("--watch", default="10s", metavar="SECONDS", help="For how long each step is watched; 10s.")
+@without_option
 @app_option
 @dry_option
 def release(
-    name: str, said: str, canary: float, steps: tuple[float, ...] | None, watch: str, app: str | None, dry_run: bool
+    name: str,
+    said: str,
+    canary: float,
+    steps: tuple[float, ...] | None,
+    watch: str,
+    without: tuple[str, ...],
+    app: str | None,
+    dry_run: bool,
 ) -> None:
     """Put another version of a process in force.
 
@@ -65,4 +73,4 @@ def release(
     if shares[-1] != 100.0:
         shares = (*shares, 100.0)
     trial = Trial(steps=shares, watch=seconds)
-    steer(app, lambda control: control.release(name, str(folder), said, trial, dry_run))
+    steer(app, lambda control: control.release(name, str(folder), said, trial, dry_run, without))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+without_option = click.option(
+    "--without", metavar="PROCESS", multiple=True, help="Go without knowing what this one relies on, if it is silent."
+)
 dry_option = click.option("--dry-run", is_flag=True, help="Only say what it would change.")
 
 

@@ -3,24 +3,29 @@
 Fingerprints tell whether two are the same. Where they are not, each tells the other what it has, and the difference is
 looked for here. What a reader does not know it passes over, and what it can do without may be missing; so an operation
 may get optional parameters, results more members, and either side may be the newer one. Constraints are no part of it:
-a value that breaks one is refused when it comes.
+a value that breaks one is refused when it comes. They are of an event: nobody is there any more to hear of a refusal.
 """
 # What was read from JSON is of unknown type until it has been looked at.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from enfilade.contract.fingerprint import tell
+from enfilade.contract.message import Event, event_name
 from enfilade.contract.operation import Contract, Operation
 from enfilade.contract.signature import is_stream
 
 Told: TypeAlias = dict[str, Any]
-"""An operation in plain lists and texts, as one process tells it to another."""
+"""An operation or an event in plain lists and texts, as one process tells it to another."""
+Talk: TypeAlias = dict[str, dict[str, Told]]
+"""What a service `says` and `hears`: by these words and by the names of events, what they are."""
 
 _REQUIRED: Final = "NODEFAULT"
+_LEAST: Final = ("ge", "gt", "min_length")
+_MOST: Final = ("le", "lt", "max_length")
 _WIDER: Final = {("int", "float"), ("enum", "str"), ("literal", "str"), ("enum", "literal"), ("literal", "enum")}
 
 
@@ -95,13 +100,31 @@ def breaks(callers: Mapping[str, Told], callees: Mapping[str, Told], *, outside:
     return tuple(found)
 
 
+def talk(says: Iterable[type[Event]], hears: Iterable[type[Event]]) -> Talk:
+    """What a service says and hears."""
+    said = {"says": says, "hears": hears}
+    return {way: {event_name(one): _event(one) for one in events} for way, events in said.items()}
+
+
+def unheard(writer: Told, reader: Told) -> tuple[str, ...]:
+    """Why who has the second of two readings of an event cannot hear what is said by the first; empty where it can."""
+    return tuple(dict.fromkeys(_Comparison(writer["shape"], reader["shape"], "", strict=True).found()))
+
+
+def _event(event: type[Event]) -> Told:
+    return {"shape": tell(event), **{name: getattr(event, f"event_{name}") for name in ("keep", "public")}}
+
+
 class _Comparison:
     """Whether what has one shape can be read as another, however deep."""
 
-    def __init__(self, writer: Any, reader: Any, what: str, *, unknown: str = "") -> None:
+    def __init__(self, writer: Any, reader: Any, what: str, *, unknown: str = "", strict: bool = False) -> None:
+        """With `unknown` each member of the outermost has to be known to the reader, or has this said of it; `strict`
+        looks at constraints, too."""
         self._writer, self._reader = writer, reader
         self._what = what
         self._unknown = unknown
+        self._strict = strict
         self._structs: tuple[list[Any], list[Any]] = ([], [])
         """Each message by its number, as it is told where it is met again."""
         self._seen: set[tuple[int, int]] = set()
@@ -133,6 +156,8 @@ class _Comparison:
         return kind == wanted or (kind, wanted) in _WIDER
 
     def _within(self, writer: Any, reader: Any, path: str) -> None:
+        if self._strict:
+            self._limits(writer[0][2], reader[0][2], path)
         if writer[0][0] == "struct":
             self._members(self._struct(writer, 0), self._struct(reader, 1), path)
         elif reader[0][0] in ("enum", "literal"):
@@ -144,6 +169,14 @@ class _Comparison:
         else:
             for one, other in zip(writer[1], reader[1], strict=True):
                 self._shape(one, other, f"{path}[]")
+
+    def _limits(self, written: Mapping[str, str], read: Mapping[str, str], path: str) -> None:
+        for name, bound in read.items():
+            had = written.get(name)
+            if had is None or not _as_narrow(name, had, bound):
+                self._say(
+                    path, f"has {name}={bound} for its reader, and {f'{name}={had}' if had else 'not'} as written"
+                )
 
     def _struct(self, shape: Any, side: int) -> Any:
         return self._structs[side][shape[1]] if isinstance(shape[1], int) else shape[1]
@@ -169,6 +202,13 @@ class _Comparison:
             for _, name, default, _ in writer[3]:
                 if name not in known and default == _REQUIRED:
                     self._say(name, self._unknown)
+
+
+def _as_narrow(name: str, written: str, read: str) -> bool:
+    """Whether a constraint holds wherever the written one does."""
+    if name in _LEAST:
+        return float(written) >= float(read)
+    return float(written) <= float(read) if name in _MOST else written == read
 
 
 def _number(shape: Any, structs: list[Any]) -> None:

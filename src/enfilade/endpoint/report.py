@@ -1,4 +1,5 @@
-"""What a process tells of itself to the supervisor of its plan: the contracts that it has, and how its calls ended."""
+"""What a process tells of itself to the supervisor of its plan: the contracts and events that it has, and how its calls
+ended."""
 
 from __future__ import annotations
 
@@ -37,6 +38,11 @@ class Report(Protocol):
         ...
 
     @query()
+    async def talk(self) -> str:
+        """JSON: by service that is served there, the events that it says and hears."""
+        ...
+
+    @query()
     async def counts(self, services: tuple[str, ...]) -> Counts:
         """Of calls to these services; of all where none is named."""
         ...
@@ -51,10 +57,13 @@ def reporting(site: Site) -> Mapping[str, Handler]:
     async def contracts(_: Call) -> str:
         return written(site)
 
+    async def talk(_: Call) -> str:
+        return msgspec.json.encode(site.talk()).decode()
+
     async def counts(call: Call) -> Counts:
         return _counts(site, call.arguments["services"])
 
-    return {"enfilade-report.contracts": contracts, "enfilade-report.counts": counts}
+    return {"enfilade-report.contracts": contracts, "enfilade-report.talk": talk, "enfilade-report.counts": counts}
 
 
 def written(site: Site) -> str:

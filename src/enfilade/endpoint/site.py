@@ -9,6 +9,7 @@ from typing import Protocol
 from enfilade.call import Handler
 from enfilade.clock import Clock
 from enfilade.config import Config
+from enfilade.contract.compare import Talk
 from enfilade.contract.operation import Contract
 from enfilade.endpoint.http import Request, Response
 from enfilade.store.blobs import Blobs
@@ -35,6 +36,8 @@ class Site:
     """What this process still waits for, by name; empty when it is ready."""
     others: Callable[[], Awaitable[tuple[str, ...]]] | None = None
     """What the other processes of the app wait for, where somebody here knows them all."""
+    talk: Callable[[], Mapping[str, Talk]] = dict[str, Talk]
+    """What the services in this process say and hear, by their names."""
     url: str = ""
     """What it is reached by from outside, as settings say it; empty where only requests say it."""
     issuers: tuple[str, ...] = ()

@@ -26,7 +26,8 @@ control       how an operator changes it: a contract, at a socket of the supervi
 steer         brings changes about, one at a time
 release       a new version beside the old one, with more and more of its calls
 watch         whether it does worse
-build         what it is, and who could not use it
+build         what it is
+gate          who could not use it
 checkout      where its code is
 """
 

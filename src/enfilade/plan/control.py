@@ -75,12 +75,15 @@ class Control(Protocol):
         ...
 
     @command(raises=[Unchanged])
-    def release(self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False) -> Stream[Progress]:
-        """Another version of a process: its code is in a folder. `said` is what people call it."""
+    def release(
+        self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False, without: tuple[str, ...] = ()
+    ) -> Stream[Progress]:
+        """Another version of a process: its code is in a folder. `said` is what people call it. Processes `without`
+        whom it goes may be such as do not answer."""
         ...
 
     @command(raises=[Unchanged])
-    def rollback(self, name: str, dry_run: bool = False) -> Stream[Progress]:
+    def rollback(self, name: str, dry_run: bool = False, without: tuple[str, ...] = ()) -> Stream[Progress]:
         """The version before."""
         ...
 

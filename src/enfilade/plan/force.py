@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +38,16 @@ class Version(Message):
     """What its services are to the others, by their names."""
 
 
+class Said(Message):
+    """What an event was, as a version said it that is gone: some may lie unheard."""
+
+    service: str
+    event: str
+    told: dict[str, Any]
+    """As `compare.talk` tells it."""
+    until: datetime
+
+
 class Changes(Message):
     """What was changed of a plan."""
 
@@ -44,6 +55,7 @@ class Changes(Message):
     """By the name of a process, as the plan has it."""
     versions: Mapping[str, tuple[Version, ...]] = {}
     """By the name of a process, as the plan has it: those that it had, the last of which is in force."""
+    said: tuple[Said, ...] = ()
 
 
 class Children(Protocol):

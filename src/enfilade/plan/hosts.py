@@ -14,6 +14,7 @@ from enfilade.plan.arrangement import Process
 from enfilade.plan.layout import Layout, origin
 
 if TYPE_CHECKING:
+    from enfilade.identity.workload import Workload
     from enfilade.plan.survey import Known, Plan
 
 
@@ -44,6 +45,21 @@ def held(plan: Plan) -> Mapping[str, Collection[str]]:
         for name, one in plan.layout.processes.items()
         if not one.command
     }
+
+
+def workload(plan: Plan, process: str) -> Workload | None:
+    """What a process here shows those of other hosts; None where nobody listens for such. Raises StartError."""
+    if not several(plan.layout):
+        return None
+    from enfilade.clock import SystemClock
+    from enfilade.identity.workload import Workload
+    from enfilade.identity.workload.files import file_of
+    from enfilade.plan.sockets import run_folder
+
+    run = run_folder(plan.folder)
+    # A version has the certificate of the process that it is one of.
+    name = process if file_of(run, process).exists() else origin(process)
+    return Workload(trust_domain(plan), name, run, SystemClock())
 
 
 def trust_domain(plan: Plan) -> str:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from enfilade.clock import SystemClock
-from enfilade.errors import Finding, StartError, Unavailable
-from enfilade.plan import hosts
-from enfilade.plan.build import Build, broken
+from enfilade.contract.compare import Talk
+from enfilade.errors import Finding, StartError
+from enfilade.plan import gate
+from enfilade.plan.build import Build
 from enfilade.plan.change import following, joined, shared, succeeded
 from enfilade.plan.control import Progress, Trial, Unchanged
 from enfilade.plan.force import Changes, Force, Version
 from enfilade.plan.sockets import address_of
 from enfilade.plan.supervisor import Supervisor
 from enfilade.plan.survey import Plan
-from enfilade.plan.watch import Watch, contracts, failing, slower
+from enfilade.plan.watch import Watch, failing, slower
 
 _LOOK: Final = 0.5
 """Seconds between two looks at what was counted."""
@@ -47,21 +48,19 @@ class Release:
         self.after = self._before
         """The plan in force when all went well; known when the build is."""
 
-    async def check(self, build: Build) -> None:
-        """Whether the build gets on with all that runs. Raises StartError with who would break, and why."""
+    async def check(self, build: Build, without: Collection[str]) -> None:
+        """Whether the build gets on with all that runs, but for those `without` whom it goes where they do not answer.
+
+        Raises StartError with who would break, and why.
+        """
         plan = self._before
-        running: dict[str, Mapping[str, Mapping[str, dict[str, Any]]]] = {}
-        for name, one in plan.layout.processes.items():
-            if (one.services or one.front) and hosts.here(plan, name):
-                try:
-                    running[name] = await contracts(address_of(plan.folder, name), self._clock)
-                except Unavailable as wrong:
-                    what, remedy = f"it does not say what it relies on: {wrong}", "Try again when it is well."
-                    raise StartError([Finding(f"process {name}", what, remedy, "release")]) from wrong
-        remedy = "Let it serve what they know as well, or release them first."
+        running = await gate.running(plan, self._old, without, self._clock)
+        remedy = "Let it serve and say what they know as well, or release them first."
         where = self._version.code or "the working folder"
-        if wrong := [Finding(where, f"{one}.", remedy, "release") for one in broken(plan, self._old, build, running)]:
+        found = gate.broken(plan, self._old, build, running, self._force.changes.said)
+        if wrong := [Finding(where, f"{one}.", remedy, "release") for one in found]:
             raise StartError(wrong)
+        self._talk = running.get(self._old, gate.Running()).talk, build.talk
         services = {name: build.plan.services[name] for name in self._services}
         self._version = cast(
             "Version", msgspec.structs.replace(cast("Any", self._version), process=self._new, services=services)
@@ -88,9 +87,10 @@ class Release:
             if why := await self._watched(whole, trial.watch, tell, given_up):
                 tell(Progress(text=f"{self._new} goes: {why}. All calls go to {self._old} again.", wrong=True))
                 await bring(self._before)
+                self._force.keep(self._changes(*reversed(self._talk)))
                 raise Unchanged(detail=f"{self._new} was rolled back: {why}.")
         await bring(self.after)
-        self._keep()
+        self._force.keep(msgspec.structs.replace(cast("Any", self._changes(*self._talk)), versions=self._versions()))
         tell(Progress(text=f"{self._new} is in force, and {self._old} has ended."))
 
     async def _watched(self, whole: Watch, seconds: float, tell: Tell, given_up: asyncio.Event) -> str:
@@ -119,9 +119,16 @@ class Release:
         replicas = self._before.layout.processes[self._old].replicas
         return [address_of(self._before.folder, process, one + 1) for one in range(replicas)]
 
-    def _keep(self) -> None:
-        changes, first = self._force.changes, self._force.first(self._old)
-        versions = changes.versions.get(first, ())
+    def _changes(self, gone: Mapping[str, Talk], stays: Mapping[str, Talk]) -> Changes:
+        """With what the version that goes said otherwise than the one that stays."""
+        changes = self._force.changes
+        now = self._clock.now()
+        events = gate.kept(changes.said, gate.said(gone, stays, self._services, now), now)
+        return cast("Changes", msgspec.structs.replace(cast("Any", changes), said=events))
+
+    def _versions(self) -> Mapping[str, tuple[Version, ...]]:
+        first = self._force.first(self._old)
+        versions = self._force.changes.versions.get(first, ())
         if self._back:
             versions = (*versions[:-2], self._version)
         else:
@@ -129,4 +136,4 @@ class Release:
             known = {name: self._before.services[name] for name in self._services}
             begun = Version(process=self._old, code=code, said=code, services=known)
             versions = (*(versions or (begun,)), self._version)
-        self._force.keep(Changes(replicas=changes.replicas, versions={**changes.versions, first: versions}))
+        return {**self._force.changes.versions, first: versions}

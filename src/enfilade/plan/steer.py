@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,7 @@ from enfilade.plan.build import ask
 from enfilade.plan.change import scaled, unit
 from enfilade.plan.child import Program
 from enfilade.plan.control import Control, Difference, Progress, Trial, Unchanged
-from enfilade.plan.force import Changes, Force, Version
+from enfilade.plan.force import Force, Version
 from enfilade.plan.output import Output
 from enfilade.plan.release import Release, Tell
 from enfilade.plan.shown import facts_of
@@ -67,29 +67,39 @@ class Steering(Control):
 
         async def work(tell: Tell, _: asyncio.Event) -> None:
             await self._bring(plan)
-            changes = self._force.changes
-            self._force.keep(Changes(replicas={**changes.replicas, **counts}, versions=changes.versions))
+            changes: Any = self._force.changes
+            self._force.keep(msgspec.structs.replace(changes, replicas={**changes.replicas, **counts}))
             for name, count in counts.items():
                 tell(Progress(text=f"{name} has {count} replica{'s' if count > 1 else ''}."))
 
         async for one in self._change(plan, work, dry_run):
             yield one
 
-    async def release(self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False) -> Stream[Progress]:
+    async def release(
+        self, name: str, code: str, said: str, trial: Trial, dry_run: bool = False, without: tuple[str, ...] = ()
+    ) -> Stream[Progress]:
         process = self._unit(name)
-        async for one in self._exchange(process, Version(process="", code=code, said=said), trial, dry_run):
+        async for one in self._exchange(process, Version(process="", code=code, said=said), trial, dry_run, without):
             yield one
 
-    async def rollback(self, name: str, dry_run: bool = False) -> Stream[Progress]:
+    async def rollback(self, name: str, dry_run: bool = False, without: tuple[str, ...] = ()) -> Stream[Progress]:
         process = self._unit(name)
         versions = self._force.changes.versions.get(self._force.first(process), ())
         if len(versions) < 2:
             raise Unchanged(detail=f"{process} has no version before.")
-        async for one in self._exchange(process, versions[-2], Trial(steps=(100.0,), watch=0.0), dry_run, back=True):
+        async for one in self._exchange(
+            process, versions[-2], Trial(steps=(100.0,), watch=0.0), dry_run, without, True
+        ):
             yield one
 
     async def _exchange(
-        self, process: str, version: Version, trial: Trial, dry_run: bool, *, back: bool = False
+        self,
+        process: str,
+        version: Version,
+        trial: Trial,
+        dry_run: bool,
+        without: Collection[str],
+        back: bool = False,
     ) -> AsyncGenerator[Progress]:
         """Another version in the place of a process; `back` where it is the one before."""
         if kept := self._in_memory(process):
@@ -97,7 +107,7 @@ class Steering(Control):
         release = Release(self._force, self._supervisor, process, version, back=back)
         try:
             build = await ask(version.code, self._said, self._force.plan)
-            await release.check(build)
+            await release.check(build, without)
         except StartError as wrong:
             raise Unchanged(detail=str(wrong)) from wrong
 

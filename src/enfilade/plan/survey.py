@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enfilade.config import Config
-from enfilade.contract.message import Message
+from enfilade.contract.message import Message, event_name
 from enfilade.contract.read import read
 from enfilade.errors import Finding, StartError
 from enfilade.identity import Sessions
@@ -21,7 +21,6 @@ from enfilade.plan import edge, hosts
 from enfilade.plan.arrangement import Process, read_file
 from enfilade.plan.layout import Layout, lay_out
 from enfilade.service.inject import wants
-from enfilade.topic import handlers_of
 
 if TYPE_CHECKING:
     from enfilade.app import App
@@ -230,7 +229,7 @@ def _shared(layout: Layout, data: Mapping[str, str], where: str, config: Config)
 
 
 def _heard(placed: Placed) -> tuple[str, ...]:
-    return tuple(sorted({one.topic for one in handlers_of(placed.build)})) if isinstance(placed.build, type) else ()
+    return tuple(sorted({event_name(one) for one in placed.hears}))
 
 
 def _wants(placed: Placed, kind: type) -> bool:

@@ -8,14 +8,12 @@ what else a machine does changes from minute to minute.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb
 from typing import Any, Final
-
-import msgspec
 
 from enfilade.call import Call
 from enfilade.clock import Clock
@@ -129,14 +127,14 @@ class Watch:
         return asked
 
 
-async def contracts(address: str, clock: Clock) -> Mapping[str, Mapping[str, dict[str, Any]]]:
-    """The contracts that a process has. Raises Unavailable."""
-    return msgspec.json.decode(await ask(address, "contracts", clock), type=dict[str, dict[str, dict[str, Any]]])
-
-
 async def ask(address: str, what: str, clock: Clock, **arguments: Any) -> Any:
-    """What a process reports. Raises Unavailable."""
-    operation = next(one for one in REPORT.operations if one.name == what)
+    """What a process here reports. Raises Unavailable."""
     async with Link(address, patience=0.0) as link:
-        call = Call(operation, arguments, clock, clock.monotonic() + operation.timeout)
-        return await connect(REPORT, link)[operation.id](call)
+        return await asked(link, what, clock, **arguments)
+
+
+async def asked(link: Link, what: str, clock: Clock, peer: str = "", **arguments: Any) -> Any:
+    """What a process reports, by a link to it; `peer` is a service in whose name it is asked. Raises Unavailable."""
+    operation = next(one for one in REPORT.operations if one.name == what)
+    call = Call(operation, arguments, clock, clock.monotonic() + operation.timeout, peer=peer)
+    return await connect(REPORT, link)[operation.id](call)

@@ -123,18 +123,34 @@ def _kind(hint: Any) -> Kind:
 
 
 def secrets_of(
-    build: Callable[..., Any], provided: Mapping[Any, Callable[..., Any]], inside: tuple[Any, ...] = ()
+    build: Callable[..., Any], provided: Mapping[Any, Callable[..., Any]]
 ) -> Iterator[tuple[str, str, bool]]:
     """The secrets that a class asks for, and what it is given: (where, name, whether it may be absent)."""
+    for asking, want in _all(build, provided):
+        if want.secret is not None:
+            yield place(asking), want.secret.name, want.optional
+
+
+def topics_of(build: Callable[..., Any], provided: Mapping[Any, Callable[..., Any]]) -> Iterator[type[Event]]:
+    """The events that a class says, and what it is given."""
+    for _, want in _all(build, provided):
+        if want.kind == "topic":
+            yield from (one for one in get_args(want.type) if isinstance(one, type) and issubclass(one, Event))
+
+
+def _all(
+    build: Callable[..., Any], provided: Mapping[Any, Callable[..., Any]], inside: tuple[Any, ...] = ()
+) -> Iterator[tuple[Callable[..., Any], Want]]:
+    """What a class asks for, and what that asks for which it is given; each with who asks."""
     if build in inside:
         return
     for want in wants(build):
         if want.type in provided:
-            yield from secrets_of(provided[want.type], provided, (*inside, build))
-        elif want.secret is not None:
-            yield place(build), want.secret.name, want.optional
-        elif want.kind == "resource":
-            yield from secrets_of(want.type, provided, (*inside, build))
+            yield from _all(provided[want.type], provided, (*inside, build))
+            continue
+        yield build, want
+        if want.kind == "resource" and want.secret is None:
+            yield from _all(want.type, provided, (*inside, build))
 
 
 @dataclass
