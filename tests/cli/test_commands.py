@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 from joserfc.jws import extract_compact
 
@@ -43,6 +46,12 @@ def test_warnings_fail_where_that_is_asked_for(project):
     assert project.run("check").exit_code == 0
     assert project.run("check", "--strict").exit_code == 1
     assert "warning[forgotten-owner]" in project.run("check").output
+
+
+def test_the_program_is_a_module_too():
+    said = subprocess.run([sys.executable, "-m", "enfilade", "--version"], capture_output=True, text=True, check=True)
+
+    assert said.stdout == f"enfilade, version {version('enfilade')}\n"
 
 
 def test_routes_are_listed(project):
