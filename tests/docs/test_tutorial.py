@@ -113,7 +113,7 @@ def test_the_shop_starts_and_serves_reviews(repository: Path) -> None:
 def test_the_plan_of_the_tutorial_takes_one_service_out(repository: Path) -> None:
     said = run(repository / "examples/shop", "enfilade.cli", "plan", "diff", "one", "apart")
 
-    assert re.search(r"service reviews +in shop +in reviews", said)
+    assert re.search(r"- service reviews +in shop\n\+ service reviews +in reviews\n", said)
 
 
 def test_the_shop_of_two_processes_answers_as_that_of_one(repository: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def diff(a: str, b: str, app: str | None, as_json: bool) -> None:
     from enfilade.plan.shown import changes
 
     found = changes(_plan(app, a), _plan(app, b))
-    click.echo(json.dumps(found, indent=2) if as_json else table(found, empty="Nothing."))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_differing(found, a, b)) or "Nothing.")
 
 
 @plan.command()
@@ -114,6 +115,15 @@ def join(name: str, processes: tuple[str, ...], app: str | None) -> None:
             raise Refused(f"the plan {name} has no process {one}.", f"It has: {', '.join(known)}.")
     with start_errors():
         click.echo(str(Token.of(secret_of(configuration_of(app)), processes)))
+
+
+def _differing(found: Sequence[Mapping[str, str]], a: str, b: str) -> Iterator[str]:
+    """What is no longer so with a minus, and what is from now on with a plus."""
+    width = max((len(one["what"]) for one in found), default=0)
+    for one in found:
+        for name, sign, colour in ((a, "-", "red"), (b, "+", "green")):
+            if one[name]:
+                yield click.style(f"{sign} {one['what']:{width}}  {one[name]}", fg=colour)
 
 
 def _plan(said: str | None, name: str) -> Plan:
