@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,10 +33,21 @@ _HEADS = """
             AND other.key = one.key AND other.state = 'waiting' AND other.place < one.place))"""
 _ENTRY = "id, topic, source, key, at, timer, place, body, headers"
 _THIS = "consumer = :consumer AND id = :id AND lease = :lease AND state = 'waiting'"
+_INSERT = (
+    "INSERT INTO enfilade_inbox (consumer, id, topic, source, key, at, timer, body, headers, state, due, lease, tries, "
+    "error, settled) VALUES (:consumer, :id, :topic, :source, :key, :at, :timer, :body, :headers, :state, :due, :left, "
+    ":tries, :error, :settled) ON CONFLICT (consumer, id) DO "
+)
+# Of a delivery that is new. It may be there by now: held for who has it, or taken by another one.
+_SETTLE = (
+    f"{_INSERT} UPDATE SET state = excluded.state, due = excluded.due, lease = excluded.lease, error = excluded.error, "
+    f"settled = excluded.settled, body = excluded.body "
+    f"WHERE enfilade_inbox.lease = :lease AND enfilade_inbox.state = 'waiting' RETURNING 1"
+)
 
 
 class Delivery(Message):
-    """An entry that a consumer has leased."""
+    """An entry that a consumer has leased, or has before it is in the inbox."""
 
     consumer: str
     entry: Entry
@@ -43,6 +55,8 @@ class Delivery(Message):
     """How often it was tried before."""
     lease: str
     """What tells this lease from a later one."""
+    new: bool = False
+    """It came this moment, and is stored when it is settled or held."""
 
 
 class Dead(Message):
@@ -63,6 +77,9 @@ class Inbox:
 
     A delivery that was claimed is either `done` (by the unit of work of whoever heard it), or comes again: by `retry`,
     or when its lease ends. What was heard is remembered until `sweep`, so that nothing is heard twice.
+
+    One that is `new` can be heard before it is here, as long as whoever handed it on keeps it: it is stored once, with
+    the unit of work of whoever heard it, which stores nothing where another one has heard it, or has it.
     """
 
     def __init__(self, home: Home) -> None:
@@ -70,17 +87,40 @@ class Inbox:
 
     async def accept(self, consumer: str, entries: Sequence[Entry]) -> int:
         """Take entries for a consumer, in their order; those that it ever took are left out. How many were new."""
-        more = {"consumer": consumer, "due": self._home.clock.now()}
-        statements = [
-            self._home.statement(
-                "INSERT INTO enfilade_inbox (consumer, id, topic, source, key, at, timer, body, headers, state, due, "
-                "lease, tries, error) VALUES (:consumer, :id, :topic, :source, :key, :at, :timer, :body, :headers, "
-                "'waiting', :due, '', 0, '') ON CONFLICT (consumer, id) DO NOTHING",
-                "count", entry_values(entry) | more, quick=True,
-            )
-            for entry in entries
-        ]  # fmt: skip
+        more = self._row(consumer, "waiting", due=self._home.clock.now())
+        statements = [self._insert(entry, more) for entry in entries]
         return sum(await self._home.engine.write(statements)) if statements else 0
+
+    async def begin(self, wanted: Sequence[tuple[str, Entry]]) -> list[Delivery]:
+        """New deliveries, of those consumers and entries that can be heard at once: it was never taken, and nothing of
+        its key waits. Each key is wanted once by each consumer."""
+        if not wanted:
+            return []
+        consumers = {one for one, _ in wanted}
+        values: dict[str, Any] = {
+            "consumers": tuple(consumers), "ids": tuple({entry.id for _, entry in wanted}),
+            "sources": tuple({entry.source for _, entry in wanted}), "keys": tuple({entry.key for _, entry in wanted}),
+        }  # fmt: skip
+        statement = self._home.statement(
+            "SELECT consumer, id, '', '' FROM enfilade_inbox WHERE consumer IN :consumers AND id IN :ids "
+            "UNION SELECT consumer, '', source, key FROM enfilade_inbox WHERE consumer IN :consumers "
+            "AND source IN :sources AND key IN :keys AND key <> '' AND state = 'waiting'",
+            "rows", values, quick=True,
+        )  # fmt: skip
+        found = {tuple(row) for row in (await self._home.engine.read(statement)).rows}
+        return [
+            Delivery(consumer=consumer, entry=entry, tries=0, lease=self._home.token(), new=True)
+            for consumer, entry in wanted
+            if not {(consumer, entry.id, "", ""), (consumer, "", entry.source, entry.key)} & found
+        ]
+
+    async def hold(self, deliveries: Sequence[Delivery], lease: float) -> None:
+        """Store new deliveries that take longer, leased for `lease` seconds: from now on they come again by themselves.
+        Nothing for what was settled meanwhile."""
+        due = self._home.clock.now() + timedelta(seconds=lease)
+        await self._home.engine.write(
+            [self._insert(one.entry, self._row(one.consumer, "waiting", due, one.lease, tries=1)) for one in deliveries]
+        )
 
     async def claim(
         self, now: datetime, limit: int = 32, lease: float = 60.0, *, consumers: Collection[str]
@@ -123,6 +163,8 @@ class Inbox:
 
     def heard(self, delivery: Delivery) -> Statement:
         """The statement that marks it as heard, and misses where the lease is lost."""
+        if delivery.new:
+            return self._settle(delivery, "done", b"", settled=True)
         return self._home.statement(
             f"UPDATE enfilade_inbox SET state = 'done', settled = :now, body = :empty WHERE {_THIS} RETURNING 1",
             "change",
@@ -132,6 +174,9 @@ class Inbox:
 
     async def retry(self, delivery: Delivery, at: datetime, error: str) -> None:
         """Not heard; try again at a time. What has the same key waits for it. Nothing where the lease is lost."""
+        if delivery.new:
+            await self._settled(self._settle(delivery, "waiting", delivery.entry.body, due=at, error=error))
+            return
         await self._write(
             f"UPDATE enfilade_inbox SET due = :at, lease = '', error = :error WHERE {_THIS}", "count", quick=True,
             at=at, error=error, consumer=delivery.consumer, id=delivery.entry.id, lease=delivery.lease,
@@ -139,6 +184,9 @@ class Inbox:
 
     async def bury(self, delivery: Delivery, error: str) -> None:
         """Not heard, and given up: a dead letter. What has the same key goes on. Nothing where the lease is lost."""
+        if delivery.new:
+            await self._settled(self._settle(delivery, "dead", delivery.entry.body, error=error, settled=True))
+            return
         await self._write(
             f"UPDATE enfilade_inbox SET state = 'dead', settled = :now, error = :error WHERE {_THIS}", "count",
             quick=True, error=error, consumer=delivery.consumer, id=delivery.entry.id, lease=delivery.lease,
@@ -188,6 +236,33 @@ class Inbox:
             consumer=consumer, id=entry,
         )  # fmt: skip
         return count > 0
+
+    def _row(
+        self, consumer: str, state: str, due: datetime, left: str = "", *, tries: int = 0, error: str = "",
+        settled: datetime | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What a delivery has beside its entry; `left` is the lease that the row has."""
+        return {
+            "consumer": consumer, "state": state, "due": due, "left": left, "tries": tries, "error": error,
+            "settled": settled,
+        }  # fmt: skip
+
+    def _insert(self, entry: Entry, row: dict[str, Any]) -> Statement:
+        return self._home.statement(f"{_INSERT} NOTHING", "count", entry_values(entry) | row, quick=True)
+
+    def _settle(
+        self, delivery: Delivery, state: str, body: bytes, *, due: datetime | None = None, error: str = "",
+        settled: bool = False,
+    ) -> Statement:  # fmt: skip
+        """How a new delivery ended, for the first time that it is stored; misses where the lease is lost."""
+        now = self._home.clock.now()
+        row = self._row(delivery.consumer, state, due or now, tries=1, error=error, settled=now if settled else None)
+        values = entry_values(delivery.entry) | row | {"body": body, "lease": delivery.lease}
+        return self._home.statement(_SETTLE, "change", values, quick=True)
+
+    async def _settled(self, statement: Statement) -> None:
+        with suppress(Missed):
+            await self._home.engine.write((statement,))
 
     async def _write(self, sql: str, want: Want, *, quick: bool = False, **values: Any) -> list[Any]:
         return await self._home.engine.write((self._home.statement(sql, want, values, quick=quick),))

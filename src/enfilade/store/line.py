@@ -1,9 +1,9 @@
 """One SQLite connection, and the turns that units of work take on it.
 
-On the writer's line the sessions are savepoints of one transaction: while one session commits, those that have queued
-up are taken one after another, and a single COMMIT (a single fsync) is for all of them. Nobody is answered before it,
-not even who was refused or only looked, so nobody can learn what is not stored yet. That works because a session waits
-for nothing but the line.
+On the writer's line sessions share a transaction: while one session commits, those that have queued up are taken one
+after another, each after the first as a savepoint, and a single COMMIT (a single fsync) is for all of them. Nobody is
+answered before it, not even who was refused or only looked, so nobody can learn what is not stored yet. That works
+because a session waits for nothing but the line.
 
 A statement by key takes a few microseconds, less than it takes to wake a thread, and once the transaction has begun it
 waits for nobody: it is run where it is asked for. Whatever may take longer is done by the line's thread: COMMIT with
@@ -89,6 +89,10 @@ class Line:
         self._away = False
         self._since = 0.0
         self._changes = 0
+        self._kept = 0
+        """Sessions that the open transaction has to store; after the first, each is a savepoint until its end."""
+        self._patient = True
+        """Statements wait for other processes."""
         self.load = 0
         """Sessions that were sent here and have not ended."""
 
@@ -195,6 +199,8 @@ class Line:
 
         def done(results: Any) -> None:
             if turn is self._holder and trip.end:
+                if self._kept and not self.connection.in_transaction:
+                    self._lose(turn, results)
                 self._holder, turn.lost = None, Overloaded("the unit of work has ended")
                 self._group.append((trip.answer, results))  # answered when it is stored
                 while turn.trips:  # of somebody whom it did not wait for
@@ -215,8 +221,8 @@ class Line:
 
     def _lose(self, turn: Turn, error: Any) -> None:
         """SQLite has undone the whole transaction, because the disk is full or fails."""
-        turn.lost, self._holder = error, None
-        self._group = [(answer, error) for answer, _ in self._group]
+        turn.lost, self._holder, self._kept = error, None, 0
+        self._group = [(answer, one if isinstance(one, BaseException) else error) for answer, one in self._group]
 
     def _full(self) -> bool:
         """Whether the transaction takes no new session."""
@@ -258,23 +264,23 @@ class Line:
 
     def _enter(self, *, patient: bool) -> bool:
         """Begin the session; False where another process writes and we are not to wait for it."""
-        if not self.connection.in_transaction:
+        if self.connection.in_transaction:
+            self.connection.execute("SAVEPOINT session")
+            return True
+        hurry = self._worker is not None and not patient and self._begin != "BEGIN"
+        try:
+            if self._patient is hurry:  # in a transaction that writes there is nobody left to wait for: it may stay so
+                self.connection.execute(f"PRAGMA busy_timeout = {0 if hurry else BUSY_MS}")
+                self._patient = not hurry
             self._shield.shadow(self.connection)
-            hurry = self._worker is not None and not patient and self._begin != "BEGIN"
-            try:
-                if hurry:
-                    self.connection.execute("PRAGMA busy_timeout = 0")
-                self.connection.execute(self._begin)
-            except sqlite3.Error as error:
-                if hurry and _busy(error):
-                    return False
-                raise _told(error) from error
-            finally:
-                if hurry:
-                    self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-            self._since = perf_counter()
-            self._changes = self.connection.total_changes
-        self.connection.execute("SAVEPOINT session")
+            self.connection.execute(self._begin)
+        except sqlite3.Error as error:
+            if hurry and _busy(error):
+                return False
+            raise _told(error) from error
+        self._since = perf_counter()
+        self._changes = self.connection.total_changes
+        self._kept = 0
         return True
 
     def _work(self, turn: Turn, statements: Sequence[Statement], end: End, guarded: bool) -> list[Any]:
@@ -282,7 +288,9 @@ class Line:
         try:
             results = self._all(turn, statements, guarded) if statements else []
             if end == "commit":
-                self.connection.execute("RELEASE session")
+                if self._kept:
+                    self.connection.execute("RELEASE session")
+                self._kept += 1
             elif end == "rollback":
                 self._undo()
         except BaseException as error:
@@ -295,10 +303,14 @@ class Line:
         return results
 
     def _undo(self) -> None:
-        self.connection.execute("ROLLBACK TO session")
-        self.connection.execute("RELEASE session")
+        if self._kept:
+            self.connection.execute("ROLLBACK TO session")
+            self.connection.execute("RELEASE session")
+        else:
+            self.connection.execute("ROLLBACK")
 
     def _commit(self) -> None:
+        self._kept = 0
         try:
             if self.connection.in_transaction:
                 self.connection.execute("COMMIT")

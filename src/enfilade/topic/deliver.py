@@ -42,16 +42,16 @@ class Deliverer:
             "enfilade_dead_letters", "Events that were given up.", service=store.service
         )
 
-    async def deliver(self, consumer: Consumer, delivery: Delivery) -> None:
-        """Run the handler for an event. Raises only where its end could not be stored."""
+    async def deliver(self, consumer: Consumer, delivery: Delivery) -> bool:
+        """Run the handler for an event; whether it was heard. Raises only where its end could not be stored."""
         if delivery.tries >= self._pace.tries:
             await self._bury(delivery, RuntimeError("it was begun so often, and its process died each time"))
-            return
+            return False
         try:
             arguments = _arguments(consumer, delivery.entry.body)
         except (Malformed, Invalid) as error:
             await self._bury(delivery, error)
-            return
+            return False
         call = self._call(consumer, delivery, arguments)
         try:
             await self._run(consumer, call, delivery)
@@ -60,16 +60,18 @@ class Deliverer:
         except Exception as error:
             if call.delivery is not None:
                 await self._failed(delivery, error)
-                return
+                return False
             log.exception("%s failed for %s after its unit of work: it is not run again", *_named(delivery))
         self._count(consumer.id, "done")
+        return True
 
-    async def skip(self, delivery: Delivery) -> None:
+    async def skip(self, delivery: Delivery) -> bool:
         """A turn of a schedule that a newer one makes up for."""
         await self._store.inbox.done(delivery)
         self._count(delivery.consumer, "skipped")
+        return True
 
-    async def tick(self, consumer: Consumer) -> None:
+    async def tick(self, consumer: Consumer) -> bool:
         """One turn of a schedule of this replica: where it fails, the next one comes by the clock."""
         operation = consumer.operation
         call = Call(operation, {}, self._clock, self._clock.monotonic() + operation.timeout, peer=operation.service)
@@ -77,6 +79,7 @@ class Deliverer:
             await consumer.handler(call)
         except Exception:
             log.exception("%s failed", consumer.id)
+        return True
 
     async def again(self, delivery: Delivery, wait: float, error: str) -> None:
         """Not heard yet: free it, to be tried after so many seconds."""

@@ -22,6 +22,8 @@ class Pace:
     """The longest wait for a transport that does not answer at all."""
     open: float = 0.02
     """Between two looks at events that wait for a unit of work of another process to end."""
+    soon: float = 0.05
+    """How long an event that is heard at once may take before it has to be in the inbox; its relay waits so long."""
     at_once: int = 16
     """Handlers of one service that run at the same time."""
     batch: int = 200

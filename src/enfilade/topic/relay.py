@@ -145,27 +145,29 @@ class Relay:
                 if (moved or self._held) and self._clock.monotonic() - measured >= self._pace.poll:
                     await self.measure()
                     measured = self._clock.monotonic()
-                pause = 0.0 if moved else await self._pause()
+                pause = await self._pause(moved)
             except Exception:
                 log.exception("the outbox of %s cannot be read; trying again", self._store.service)
                 pause = self._pace.poll
             if pause:
                 await self._bell.wait(pause)
 
-    async def _pause(self) -> float:
-        """Seconds to sleep after a turn that moved nothing."""
+    async def _pause(self, moved: int) -> float:
+        """Seconds to sleep after a turn that moved so many."""
         due = await self._store.outbox.next_due()
-        if not self._held and due is not None and due <= self._clock.now():
-            return self._pace.open
-        return self._pace.pause(self._clock, await self.next_due())
+        if due is not None and due <= self._clock.now() and (moved or not self._held):
+            return 0.0 if moved else self._pace.open
+        return self._pace.pause(self._clock, self._next(due))
 
     async def next_due(self) -> datetime | None:
         """The next moment at which something is due that is not due now; None where there is none."""
+        return self._next(await self._store.outbox.next_due())
+
+    def _next(self, due: datetime | None) -> datetime | None:
+        """The first moment that is still to come: of this one, and of those until which something is held."""
         now = self._clock.now()
-        dues = [until for _, until in self._held.values()]
-        if (due := await self._store.outbox.next_due()) is not None:
-            dues.append(due)
-        return min((due for due in dues if due > now), default=None)
+        dues = (due, *(until for _, until in self._held.values()))
+        return min((one for one in dues if one is not None and one > now), default=None)
 
     async def measure(self) -> None:
         """Set the gauges: after a turn that found nothing, they are known to be zero."""
