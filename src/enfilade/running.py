@@ -160,8 +160,7 @@ class Running:
             await self._exit.aclose()
             raise
         self._waiting.discard("start")
-        operations = sum(len(contract.operations) for contract in self.site.contracts)
-        log.info("%s is ready: %d services, %d operations", self.app.name, len(self._instances), operations)
+        log.info("%s is ready, with %s", self.app.name, ", ".join(self._instances) or "no service of its own")
 
     async def stop(self) -> None:
         """Finish what runs, deliver what was published, close everything, within `drain` seconds."""
