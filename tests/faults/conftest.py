@@ -84,7 +84,10 @@ class Shape:
 
 @contextmanager
 def shape(plan: str, text: str) -> Generator[Shape]:
-    """The shop in a plan that the text of a plan.toml says, with the systems that are not ours at a port of its own."""
+    """The shop in a plan that the text of a plan.toml says, with the systems that are not ours at a port of its own.
+
+    What hangs is left so by its supervisor, for as long as it is looked at.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outside = "".join(f'[{plan}.service.{one}]\nat = "http://127.0.0.1:{port}/{one}"\n' for one in OUTSIDE)
@@ -93,7 +96,7 @@ def shape(plan: str, text: str) -> Generator[Shape]:
     command = [sys.executable, "-m", "enfilade.cli", "run", "shop.app:app", "--plan", plan, "--port", "0"]
     with tempfile.TemporaryDirectory(prefix="enfilade-faults-") as folder:
         Path(folder).chmod(0o711)  # where we are root, a database is somebody else
-        (Path(folder) / "plan.toml").write_text(f"{text}\n{outside}")
+        (Path(folder) / "plan.toml").write_text(f"{text}\n[{plan}]\nhung = 0\n{outside}")
         with subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**environment, "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *sys.path])},

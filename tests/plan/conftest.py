@@ -118,6 +118,7 @@ FILES = {
         data = { hall = "sqlite::memory:" }
         [rows]
         extends = "split"
+        hung = 6.0
         [rows.store]
         data = "sqlite:{service}.db"
     """,

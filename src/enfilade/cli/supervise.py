@@ -210,7 +210,8 @@ async def _supervise(
     from enfilade.plan.steer import Steering
 
     plan = force.plan
-    supervisor = Supervisor(output, patience=Patience(stop=plan.drain * 2 + 4), nursery=nursery)
+    patience = Patience(stop=plan.drain * 2 + 4, hung=plan.layout.hung)
+    supervisor = Supervisor(output, patience=patience, nursery=nursery)
     with signals(supervisor.kill) as stop, contextlib.suppress(Stopped):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(certified(force.base, said, run))

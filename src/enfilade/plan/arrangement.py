@@ -44,6 +44,7 @@ REST: Final = "*"
 
 _Some = Annotated[int, msgspec.Meta(ge=1)]
 _Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -110,6 +111,8 @@ class Arrangement(Settings):
     """What stands at the public address, before the processes."""
     authority: str = ""
     """Where other hosts ask for certificates, `host:port`: an address of the host that runs the plan."""
+    hung: _Seconds | None = None
+    """Seconds without a sign of life after which a process is ended and started again; 0 is never."""
 
 
 def read_file(path: Path) -> tuple[Mapping[str, Arrangement], list[Finding]]:
@@ -140,9 +143,7 @@ def _arrangement(path: Path, name: str, table: dict[str, Any], findings: list[Fi
     stores = _piece(table.pop("store", {}), Stores, f"{path} [{name}.store]", findings)
     edge = _edge(table.pop("edge", {}), f"{path} [{name}.edge", findings)
     rest = _piece(table, Arrangement, f"{path} [{name}]", findings)
-    return Arrangement(
-        extends=rest.extends, process=processes, service=rest.service, store=stores, edge=edge, authority=rest.authority
-    )
+    return msgspec.structs.replace(cast("Any", rest), process=processes, store=stores, edge=edge)
 
 
 def _edge(said: Any, where: str, findings: list[Finding]) -> Edge:

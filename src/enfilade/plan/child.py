@@ -41,6 +41,10 @@ class Patience:
     """From the word that the plan in force has changed until nobody waits any more for a process to go by it."""
     stop: float = 12.0
     """From the word to stop until a process is killed."""
+    hung: float = 0.0
+    """Without a sign of life until a process of ours is ended and started again; 0 is never."""
+    grace: float = 2.0
+    """For a process that is ended so, until it is killed: it may come to itself."""
 
     def pause(self, times: int, chance: float) -> float:
         """Before the start after a process ended so many times in a row; `chance` is from 0 to 1."""
@@ -156,7 +160,11 @@ class Child:
         while True:
             assert self._process is not None
             began = self._clock.monotonic()
-            code = await self._process.wait()
+            watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+            try:
+                code = await self._process.wait()
+            finally:
+                watching.cancel()
             await self._end()
             if self._stopping:
                 return
@@ -172,6 +180,19 @@ class Child:
                 if not said:
                     break
             self._output.tell(f"{self.name} is ready again")
+
+    async def _watch(self) -> None:
+        """End it where it hangs, for `_keep` to start it again."""
+        process, line, patience = self._process, self._line, self._patience
+        if not (self.program.ours and patience.hung) or line is None or process is None:
+            return
+        await line.until_silent(patience.hung, self._clock)
+        if not self._stopping:  # or somebody else is about to
+            self._output.tell(f"{self.name} has hung for {patience.hung:g} s, and is ended", wrong=True)
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            await self._clock.sleep(patience.grace)
+            self.kill()
 
     async def _begin(self) -> str:
         """Start it once, and wait until it is ready; what went wrong, or `""`. It runs or is gone afterwards."""

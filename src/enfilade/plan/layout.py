@@ -31,9 +31,12 @@ class Layout(Message):
     edge: Edge = Edge()
     authority: str = ""
     """Where other hosts ask for certificates."""
+    hung: float = 10.0
+    """Seconds without a sign of life after which a process is ended and started again; 0 is never. Long enough for
+    what holds up a process that is well: a collection of garbage, a call that blocks, a machine with much to do."""
     origin: Mapping[str, str] = {}
     """What said it, by `process.<name>` (and its `.<key>`, of variants), `placed.<service>`, `service.<name>.<key>`,
-    `store.<key>`, `edge.<key>` and `authority`."""
+    `store.<key>`, `edge.<key>`, `authority` and `hung`."""
 
     def of(self, service: str) -> str:
         """The primary process of a service; `""` where none of ours has it."""
@@ -85,7 +88,7 @@ def lay_out(
         service=work.service,
         store=store,
         edge=work.edge,
-        authority=work.authority,
+        **work.plain,
         origin=work.origin,
     )
     return layout, work.findings
@@ -103,7 +106,8 @@ class _Work:
         self.service: dict[str, dict[str, Any]] = {}
         self.store: dict[str, Any] = {}
         self.edge = Edge()
-        self.authority = ""
+        self.plain: dict[str, Any] = {}
+        """What is said of the whole: `authority` and `hung`."""
         self.origin: dict[str, str] = {}
         self.findings: list[Finding] = []
 
@@ -137,9 +141,10 @@ class _Work:
                 self.store[key] = value
                 self.origin[f"store.{key}"] = f"{self._where} [{name}.store]"
         self._lay_edge(name, over.edge)
-        if over.authority:
-            self.authority = over.authority
-            self.origin["authority"] = f"{self._where} [{name}]"
+        plain = {"authority": over.authority or None, "hung": over.hung}
+        said = {key: value for key, value in plain.items() if value is not None}
+        self.plain |= said
+        self.origin.update(dict.fromkeys(said, f"{self._where} [{name}]"))
 
     def _place(self, where: str, service: str, process: str, here: dict[str, str]) -> None:
         if service in here:

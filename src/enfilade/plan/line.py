@@ -2,12 +2,13 @@
 
 The process says `ready`, and `took 3` when it goes by revision 3 of the plan in force. It hears `plan` when that
 changed, `leave` when it is no longer named and nobody asks it any more, and the end of the line when the supervisor is
-gone.
+gone. Asked `alive`, its event loop says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -18,12 +19,18 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from enfilade.clock import Clock
 from enfilade.plan.leash import die_with_parent
 
 READY: Final = "ready"
 TOOK: Final = "took"
 PLAN: Final = "plan"
 LEAVE: Final = "leave"
+ALIVE: Final = "alive"
+
+
+_ASKED: Final = 5
+"""Times that a process does not answer until it is given up."""
 
 
 class Line:
@@ -53,9 +60,12 @@ class Line:
         rest = b""
         while data := os.read(0, 4096):
             *whole, rest = (rest + data).split(b"\n")
-            self._words += [word.decode() for word in whole]
+            words = [word.decode() for word in whole]
+            self._words += [word for word in words if word != ALIVE]
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._news.set)
+                if ALIVE in words:  # the loop says it, not this thread
+                    self._loop.call_soon_threadsafe(self.say, ALIVE)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace)  # of a thread of its own, that not even a busy process holds up
         os.killpg(0, signal.SIGKILL)
@@ -83,6 +93,7 @@ class Far:
         """The revision of the plan that the process goes by; -1 where it said none."""
         self._socket = socket
         self._gone = False
+        self._alive = False
         self._news = asyncio.Event()
         self._listening = asyncio.create_task(self._listen(), name="line")
 
@@ -99,6 +110,20 @@ class Far:
         """Until the process goes by this revision of the plan or a later one, or is gone."""
         while self.took < revision and not self._gone:
             await self._heard()
+
+    async def until_silent(self, seconds: float, clock: Clock) -> None:
+        """Until the process, asked again and again, has not answered for so many seconds.
+
+        They are counted by the times that it was asked: while this process itself does not run, held up by the machine
+        or stopped, they do not pass.
+        """
+        silent = 0
+        while silent < _ASKED:
+            self._alive = False
+            with contextlib.suppress(OSError):  # it has ended
+                await self.say(ALIVE)
+            await clock.sleep(seconds / _ASKED)
+            silent = 0 if self._alive else silent + 1
 
     async def close(self) -> None:
         """Hang up."""
@@ -117,6 +142,7 @@ class Far:
             for line in whole:
                 word, _, number = line.decode("utf-8", "replace").partition(" ")
                 self.ready |= word == READY
+                self._alive |= word == ALIVE
                 if word == TOOK and number.isdigit():
                     self.took = int(number)
             self._news.set()
