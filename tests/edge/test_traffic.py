@@ -208,7 +208,7 @@ async def test_an_upstream_that_is_not_ours_has_the_same_guards_and_no_tokens(to
     assert (nobody.status_code, other.status_code, answer.status_code) == (401, 403, 200)
     assert answer.json()["path"] == "/old/a/b?c=1"
     assert answer.json()["fields"]["host"].startswith("localhost")
-    assert not {"authorization", "cookie"} & set(answer.json()["fields"])
+    assert not [name for name in answer.json()["fields"] if name in ("authorization", "cookie") or "enfilade" in name]
     assert below.json()["id"] == "p1"
 
 
@@ -258,19 +258,15 @@ async def test_the_log_has_a_line_for_each_request_and_no_secret(town: Any) -> N
     refused = await town.outside.get("/nowhere?secret=word")
     lines: list[dict[str, Any]] = []
     async with asyncio.timeout(15):
-        while not {"zoe", refused.headers["trace-id"]} <= {str(v) for one in lines for v in _flat(one)}:
+        while not {"zoe", refused.headers["trace-id"]} <= {str(v) for one in lines for v in one.values()}:
             await asyncio.sleep(0.1)
             lines = town.lines()
 
-    line = next(one for one in lines if one.get("caller") == {town.issuer.url: "zoe"})
+    line = next(one for one in lines if one.get("caller") == "zoe")
     assert answer.status_code == 422
     assert (line["operation"], line["status"], line["path"]) == ("parcels.mine", 422, "/parcels")
     assert "word" not in str(lines)
     assert token["authorization"] not in str(lines)
-
-
-def _flat(line: dict[str, Any]) -> list[Any]:
-    return [*line.values(), *line.get("caller", {}).values()]
 
 
 async def test_spans_and_the_log_go_to_a_collector(town: Any) -> None:

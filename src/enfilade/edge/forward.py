@@ -8,7 +8,7 @@ from typing import Final
 from enfilade.edge.answers import TRACE, fields
 from enfilade.edge.model import Edge, Json, Route
 from enfilade.edge.rates import counted
-from enfilade.edge.who import CALLER
+from enfilade.edge.who import CALLER, SAID
 
 CLIENT: Final = "enfilade-edge-client"
 """The client's address, for the services, which believe it: see `enfilade.endpoint.http1.OurEdge`."""
@@ -47,7 +47,7 @@ def forward(edge: Edge, route: Route, to: str = "") -> Json:
                     {"append": {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
                     for key, value in mirror.fields.items()
                 ]
-                + [{"remove": name} for name in _FOREIGN if mirror.upstream in foreign],
+                + [{"remove": name} for name in (CALLER, *_FOREIGN) if mirror.upstream in foreign],
             }
             for mirror in route.mirrors
         ]
@@ -98,10 +98,11 @@ def added(edge: Edge, route: Route, to: str = "") -> list[Json]:
 
 
 def removed(edge: Edge, route: Route, to: str = "") -> list[str]:
-    """Header fields that go no further than the edge."""
+    """Header fields that go no further than the edge. The log has who calls as it went on: to nobody else than ours."""
     foreign = {one.name for one in edge.upstreams if one.foreign}
     names = {to} if to else {one.upstream for one in route.to}
-    return [CALLER, TRACE, *(_FOREIGN if names <= foreign else ())]
+    ours = () if names & foreign else (CALLER,)
+    return [TRACE, *(one for one in SAID if one not in ours), *(_FOREIGN if names <= foreign else ())]
 
 
 def _retries(edge: Edge, route: Route) -> Json:

@@ -17,11 +17,9 @@ from typing import Final, Protocol
 from enfilade.edge.answers import TRACE, answers
 from enfilade.edge.logs import access_log, tracing
 from enfilade.edge.model import Certificate, Edge, Json, Listen
-from enfilade.edge.rates import limits
+from enfilade.edge.rates import RATES, limits
 from enfilade.edge.table import table
 from enfilade.edge.who import TOKENS, tokens
-
-RATES: Final = "envoy.filters.http.local_ratelimit"
 
 _OURS: Final = ("enfilade-", "x-enfilade-", "x-envoy-")
 """Beginnings of header fields that nobody outside may send."""
@@ -117,6 +115,7 @@ def _http(edge: Edge, listen: Listen, sources: Sources, codec: str) -> Json:
         "access_log": access_log(edge),
         "tracing": tracing(edge),
         "local_reply_config": answers(edge),
+        "generate_request_id": bool(edge.otlp),  # without which no span is sent, whatever the sampler says
         "use_remote_address": True,
         "xff_num_trusted_hops": edge.hops,
         "normalize_path": True,
@@ -157,8 +156,8 @@ def _filters(edge: Edge, sources: Sources) -> list[Json]:
     filters.append(_mutation("request_mutations", TRACE, "%TRACE_ID%"))
     filters.append(_compressor())
     filters.append(sources.filter(TOKENS, tokens(edge)))
-    filters.append(_filter("rbac.v3.RBAC"))
-    filters.append(sources.filter(RATES, limits(edge)))
+    filters.append({**_filter("rbac.v3.RBAC"), "disabled": True})  # but for routes that ask
+    filters.append({**sources.filter(RATES, limits(edge)), "disabled": True})
     filters.append(_filter("buffer.v3.Buffer", max_request_bytes=1 << 20))
     h3 = next((one for one in edge.listen if one.http3), None)
     if h3 is not None:

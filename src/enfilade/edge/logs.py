@@ -7,13 +7,12 @@ from typing import Final
 
 from enfilade.edge.answers import ABOUT
 from enfilade.edge.clusters import OTLP
-from enfilade.edge.model import Edge, Json, key_of
-from enfilade.edge.who import TOKENS, place_of
-from enfilade.identity import Issuer
+from enfilade.edge.model import Edge, Json
+from enfilade.edge.who import CALLER
 
 _LINE: Final = {
     "at": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
-    "operation": f"%METADATA(ROUTE:{ABOUT}:operation)%",
+    "operation": "%ROUTE_NAME%",
     "method": "%REQ(:METHOD)%",
     "path": "%PATH(NQ)%",
     "status": "%RESPONSE_CODE%",
@@ -28,7 +27,7 @@ _LINE: Final = {
     "host": "%UPSTREAM_HOST%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "trace_id": "%TRACE_ID%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
+    "caller": f"%REQ({CALLER})%",
 }
 """Nothing of a query, a body, a token or a cookie: what a caller sends is his."""
 
@@ -55,9 +54,7 @@ _NUMBERS: Final = (
 def access_log(edge: Edge) -> list[Json]:
     """A line for each request: into a file or a stream, and to the collector."""
     kind = "type.googleapis.com/envoy.extensions.access_loggers"
-    callers = {one.url: f"%DYNAMIC_METADATA({_subject(one)})%" for one in edge.checked}
-    line = {**_LINE, **({"caller": callers} if callers else {})}
-    form = {"log_format": {"json_format": line, "omit_empty_values": True}}
+    form = {"log_format": {"json_format": _LINE, "omit_empty_values": True}}
     found: list[Json] = []
     if edge.log == "stdout":
         stream = {"@type": f"{kind}.stream.v3.StdoutAccessLog", **form}
@@ -86,10 +83,6 @@ def _attributes(said: Mapping[str, str]) -> Json:
 def _sent(edge: Edge, what: str) -> Json:
     """How the collector is told (OTLP over HTTP)."""
     return {"http_uri": {"uri": f"{collector(edge)}/v1/{what}", "cluster": OTLP, "timeout": "2s"}}
-
-
-def _subject(issuer: Issuer) -> str:
-    return ":".join((TOKENS, key_of(issuer), *place_of(issuer.claims.subject)))
 
 
 def tracing(edge: Edge) -> Json:

@@ -11,10 +11,10 @@ from math import ceil
 from typing import Final
 
 from enfilade.contract.limit import Rate
-from enfilade.edge.model import Edge, Json, Route, key_of
-from enfilade.edge.who import TOKENS, place_of
-from enfilade.identity import Issuer
+from enfilade.edge.model import Edge, Json, Route
+from enfilade.edge.who import CALLER, ISSUER, PARTY, TENANT
 
+RATES: Final = "envoy.filters.http.local_ratelimit"
 _REMEMBERED: Final = 10_000
 """Buckets that are remembered; the one used least lately is forgotten."""
 
@@ -56,6 +56,12 @@ def counted(edge: Edge, route: Route) -> list[Json]:
     ]
 
 
+def held(route: Route) -> Json:
+    """What the filter is told about one route: to look at it at all."""
+    config: Json = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
+    return {RATES: config} if any(_held(route)) else {}
+
+
 def meter(route: Route, rate: Rate) -> str:
     """What operations of a service share which give their rates one name, and nobody else."""
     owner = f"{route.service}/{rate.name}" if rate.name else route.id
@@ -87,15 +93,10 @@ def _counted(rate: Rate, edge: Edge) -> Iterator[tuple[list[Json], list[Json]]]:
     elif rate.per == "address":
         yield [{"key": "masked_remote_address"}], [address]
     elif rate.per != "agent":
-        for issuer in edge.checked:
-            places = {
-                "caller": issuer.claims.subject,
-                "tenant": issuer.claims.tenant or ("" if issuer.tenant else "tenant"),
-                "client": issuer.claims.client[0],
-            }
-            if place := places[rate.per]:
-                key = f"{rate.per}-{key_of(issuer)}"
-                yield [{"key": key}], [_claim(key, issuer, place)]
+        if edge.checked:
+            who = {"caller": CALLER, "tenant": TENANT, "client": PARTY}[rate.per]
+            whose = [ISSUER] if len(edge.checked) > 1 else []
+            yield [{"key": one} for one in (*whose, who)], [_said(one) for one in (*whose, who)]
         if not edge.others and rate.per == "caller":
             entry = {"key": "nobody", "value": "is-signed-in"}
             yield [entry, {"key": "masked_remote_address"}], [_nobody(entry), address]
@@ -108,7 +109,6 @@ def _nobody(entry: dict[str, str]) -> Json:
     return {"header_value_match": {**found, "expect_match": False, "headers": [sent]}}
 
 
-def _claim(key: str, issuer: Issuer, place: str) -> Json:
-    path = [{"key": one} for one in (key_of(issuer), *place_of(place))]
-    where = {"key": TOKENS, "path": path}
-    return {"metadata": {"descriptor_key": key, "source": "DYNAMIC", "metadata_key": where, "skip_if_absent": True}}
+def _said(name: str) -> Json:
+    """What a token says, where it does."""
+    return {"request_headers": {"header_name": name, "descriptor_key": name}}

@@ -14,6 +14,7 @@ from enfilade.edge.answers import ABOUT, not_allowed, refusal
 from enfilade.edge.cors import answered, left_alone, options, policy
 from enfilade.edge.forward import added, forward, removed
 from enfilade.edge.model import Edge, Json, Route
+from enfilade.edge.rates import held
 from enfilade.edge.who import asked
 
 NAME: Final = "edge"
@@ -86,7 +87,12 @@ def _entry(edge: Edge, route: Route, chosen: list[Json], to: str = "") -> Json:
         "decorator": {"operation": route.id, "propagate": False},
         "request_headers_to_add": added(edge, route, to),
         "request_headers_to_remove": removed(edge, route, to),
-        "typed_per_filter_config": {**asked(edge, route), **left_alone(edge, route), _BUFFER: _buffered(route)},
+        "typed_per_filter_config": {
+            **asked(edge, route),
+            **held(route),
+            **left_alone(edge, route),
+            _BUFFER: _buffered(route),
+        },
     }
 
 

@@ -1,5 +1,8 @@
 """Who may call: tokens are verified before a request goes on, and needs are asked as far as a token answers them.
 
+What a token says goes from filter to filter in header fields of ours, which nobody outside may send. Its whole content,
+as Envoy can keep it, costs more than all that is asked of it: it is kept where roles are asked for, which are lists.
+
 The edge refuses nothing that a service would serve. What it cannot know (a rule, a fresh log-in, whether a token was
 taken back) it takes for granted, since the service asks everything again.
 """
@@ -12,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from enfilade.contract.need import AllOf, AnyOf, Need, OwnerNeed, Role, Scope, SignedIn, parts
+from enfilade.contract.need import AllOf, AnyOf, Need, OwnerNeed, Role, Scope, SignedIn, anyone, parts
 from enfilade.contract.rule import Rule
 from enfilade.edge.clusters import host_of, jwks_cluster
 from enfilade.edge.model import Edge, Json, Route, key_of
@@ -23,7 +26,15 @@ KNOWN: Final = "known"
 MAYBE: Final = "maybe"
 """No token, or a good one."""
 CALLER: Final = "enfilade-edge-caller"
-"""Who calls, while the edge chooses a share for him; goes no further."""
+"""Who calls, for whoever counts him, chooses a share for him, or writes him down."""
+ISSUER: Final = "enfilade-edge-issuer"
+"""Whose word that is, where there is more than one."""
+TENANT: Final = "enfilade-edge-tenant"
+PARTY: Final = "enfilade-edge-party"
+"""The client that calls for him."""
+SCOPES: Final = "enfilade-edge-scopes"
+"""Words; a list of them has a form (base64) that is not looked into here."""
+SAID: Final = (CALLER, ISSUER, TENANT, PARTY, SCOPES)
 TOKENS: Final = "envoy.filters.http.jwt_authn"
 """The metadata that verified tokens are kept in, by their issuer."""
 
@@ -37,19 +48,42 @@ _KEPT: Final = "600s"
 
 def tokens(edge: Edge) -> Json:
     """The filter that verifies tokens. One that it does not understand goes on to the service, unless all are known."""
-    any_of = [{"provider_name": key_of(issuer)} for issuer in edge.checked]
-    sticky = any(route.sticky for route in edge.routes)
     lenient: Json = {"allow_missing": {}} if edge.verified else {"allow_missing_or_failed": {}}
-    known = {"requires_any": {"requirements": any_of}} if len(any_of) > 1 else (any_of or [lenient])[0]
-    maybe = {"requires_any": {"requirements": [*any_of, lenient]}} if any_of else lenient
+    providers: dict[str, Json] = {}
+    requirements: dict[str, Json] = {}
+    for whole in sorted({_roles(route) for route in edge.routes} | {""}):
+        for issuer in edge.checked:
+            kept = {"payload_in_metadata": key_of(issuer)} if whole else {}
+            providers[key_of(issuer) + whole] = {**_provider(issuer, edge), **kept}
+        any_of = [{"provider_name": key_of(issuer) + whole} for issuer in edge.checked]
+        known = {"requires_any": {"requirements": any_of}} if len(any_of) > 1 else (any_of or [lenient])[0]
+        maybe = {"requires_any": {"requirements": [*any_of, lenient]}} if any_of else lenient
+        requirements |= {KNOWN + whole: known, MAYBE + whole: maybe}
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-        "providers": {key_of(issuer): _provider(issuer, sticky, edge) for issuer in edge.checked},
-        "requirement_map": {KNOWN: known, MAYBE: maybe},
+        "providers": providers,
+        "requirement_map": requirements,
     }
 
 
-def _provider(issuer: Issuer, sticky: bool, edge: Edge) -> Json:
+def _needed(edge: Edge) -> list[str]:
+    """The fields that some filter looks at."""
+    counted = {rate.per for route in edge.routes for rate in route.rates}
+    scoped = any(isinstance(part, Scope) for route in edge.routes for part in parts(route.need or anyone))
+    used = {ISSUER: len(edge.checked) > 1, TENANT: "tenant" in counted, PARTY: "client" in counted, SCOPES: scoped}
+    return [CALLER, *(name for name, needed in used.items() if needed)]
+
+
+def _roles(route: Route) -> str:
+    """What the names of providers and requirements end with that keep a token's content, where roles are asked for."""
+    return "-roles" if any(isinstance(part, Role) for part in parts(route.need or anyone)) else ""
+
+
+def _provider(issuer: Issuer, edge: Edge) -> Json:
+    said = issuer.claims
+    tenant = said.tenant or ("" if issuer.tenant else "tenant")
+    places = {CALLER: [said.subject], ISSUER: ["iss"], TENANT: [tenant] if tenant else [], PARTY: said.client[:1]}
+    places[SCOPES] = list(said.scopes)
     made: Json = {
         "issuer": issuer.url,
         "forward": True,
@@ -59,12 +93,15 @@ def _provider(issuer: Issuer, sticky: bool, edge: Edge) -> Json:
         ],
         "require_expiration": True,
         "clock_skew_seconds": int(issuer.skew),
-        "payload_in_metadata": key_of(issuer),
+        "claim_to_headers": [
+            {"header_name": name, "claim_path": [{"key": key} for key in place_of(place)]}
+            for name in _needed(edge)
+            for place in places[name]
+        ],
         "jwt_cache_config": {"jwt_cache_size": _REMEMBERED, "jwt_max_token_size": _LONGEST},
     }
-    if sticky:  # a share is chosen by who calls, so the route is looked for again when that is known
-        path = [{"key": key} for key in place_of(issuer.claims.subject)]
-        made |= {"claim_to_headers": [{"header_name": CALLER, "claim_path": path}], "clear_route_cache": True}
+    if any(route.sticky for route in edge.routes):
+        made["clear_route_cache"] = True  # a share is chosen by who calls: the route is looked for again
     if issuer.claims.audience == "aud":
         made["audiences"] = list(issuer.audiences)
     if issuer.jwks_url:
@@ -92,13 +129,13 @@ def asked(edge: Edge, route: Route) -> Json:
     told: Json = {
         TOKENS: {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig",
-            "requirement_name": KNOWN if strict else MAYBE,
+            "requirement_name": (KNOWN if strict else MAYBE) + _roles(route),
         }
     }
     if any(isinstance(part, Scope | Role) for part in parts(route.need)):
         meets = _meets(route.need, edge)
         if edge.others or not edge.verified:  # nobody that a token names: somebody else may know him
-            meets = _either([{"not_id": _either([_says(one, ["iss"], _PRESENT) for one in edge.checked])}, meets])
+            meets = _either([{"not_id": {"header": {"name": CALLER, "present_match": True}}}, meets])
         told["envoy.filters.http.rbac"] = {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
             "rbac": {"rules": {"policies": {"needs": {"permissions": [{"any": True}], "principals": [meets]}}}},
@@ -127,10 +164,8 @@ def _meets(need: Need, edge: Edge) -> Json:
         case AnyOf():
             return _either([_meets(one, edge) for one in need.needs])
         case Scope():
-            word = {"string_match": {"safe_regex": {"regex": rf"(?s)(.*\s)?{re.escape(need.name)}(\s.*)?"}}}
-            listed = {"list_match": {"one_of": {"string_match": {"exact": need.name}}}}
-            places = [(issuer, place_of(place)) for issuer in edge.checked for place in issuer.claims.scopes]
-            return _either([_says(issuer, place, one) for issuer, place in places for one in (word, listed)])
+            word = rf"(?s)(.*[\s,])?{re.escape(need.name)}([\s,].*)?|{_LIST}"
+            return {"header": {"name": SCOPES, "string_match": {"safe_regex": {"regex": word}}}}
         case Role():
             listed = {"list_match": {"one_of": {"string_match": {"exact": need.name}}}}
             places = [(issuer, place_of(place)) for issuer in edge.checked for place in issuer.claims.roles]
@@ -139,7 +174,8 @@ def _meets(need: Need, edge: Edge) -> Json:
             return {"any": True}
 
 
-_PRESENT: Final = {"present_match": True}
+_LIST: Final = r"(.*,)?WyI.*"
+"""A list of words: `["` in base64."""
 
 
 def _either(ids: list[Json]) -> Json:
