@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -144,6 +145,41 @@ async def test_envoy_asks_the_processes_that_there_are_now_and_no_request_is_los
 
     assert (len(one), len(two)) == (1, 2)
     assert set(found) == {200}
+
+
+async def test_what_is_new_in_a_release_is_asked_of_those_that_know_it(arranged: Any, tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parent / "post", tmp_path / "post")
+    for name, old, new in (
+        (
+            "contract",
+            "    @query(",
+            '    @query("GET /stamps/{id}/worth")\n    async def worth(self, id: str) -> int: ...\n\n',
+        ),
+        ("service", "    async def rare", "    async def worth(self, id: str) -> int:\n        return 5\n\n"),
+    ):
+        file = tmp_path / "post" / "stamps" / f"{name}.py"
+        file.write_text(file.read_text().replace(old, new + old, 1))
+    found: list[tuple[int, int]] = []
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        while not over.is_set():
+            answers = [await arranged.outside.get(path) for path in ("/stamps/s1", "/stamps/s1/worth")]
+            found.append((answers[0].status_code, answers[1].status_code))
+
+    envoy, asking = arranged.envoy(), asyncio.create_task(ask())
+    trial = ("--from", str(tmp_path), "--steps", "50,100", "--watch", "1s")
+    said = await arranged.command("release", "stamps", *trial, "--app", "post.app:app")
+    over.set()
+    await asking
+    restarted = arranged.envoy() != envoy
+    await arranged.command("rollback", "stamps", "--app", "post.app:app")
+
+    assert "stamps.2 is in force" in said
+    assert found == sorted(found, key=lambda one: one == (200, 200))
+    assert {found[0], found[-1]} == {(200, 404), (200, 200)} == set(found)
+    assert not restarted
+    assert (await arranged.outside.get("/stamps/s1/worth")).status_code == 404
 
 
 async def test_the_app_is_ready_when_all_its_processes_are(arranged: Any) -> None:

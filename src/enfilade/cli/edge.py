@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from enfilade.config import Config
     from enfilade.edge import Gateway
     from enfilade.placement import Share
-    from enfilade.plan.border import Border
+    from enfilade.plan.border import Border, Open
     from enfilade.plan.line import Line
     from enfilade.plan.share import Told
 
@@ -30,7 +30,7 @@ async def stand(app: App, config: Config, told: Told, line: Line) -> None:
     """Run Envoy until the word to stop. Raises Refused where it cannot be run, or ends by itself."""
     from enfilade.cli.serve import signals
     from enfilade.edge import Gateway, Rejected
-    from enfilade.plan.border import border_of, edge_of
+    from enfilade.plan.border import border_of, edge_of, opened
     from enfilade.plan.line import READY
     from enfilade.supplies import Supplies
 
@@ -40,8 +40,9 @@ async def stand(app: App, config: Config, told: Told, line: Line) -> None:
             supplies = Supplies(app.name, config, app.clock, stack)
             fetch = supplies.remote(*(one.url for one in config.issuers if one.url.startswith("http"))).read
             border = await border_of(app, config, told.plan.layout, app.share, fetch)
+            known = await opened(border, app.share)
             gateway = Gateway(
-                edge_of(border, app.share), Path(config.folder) / "run" / "edge", binary=binary(said.run),
+                edge_of(border, app.share, known), Path(config.folder) / "run" / "edge", binary=binary(said.run),
                 workers=said.threads, told=log.warning, apart=False,
             )  # fmt: skip
             try:
@@ -49,7 +50,7 @@ async def stand(app: App, config: Config, told: Told, line: Line) -> None:
             except Rejected as wrong:
                 raise Refused(f"Envoy does not start: {wrong}") from wrong
             stack.push_async_callback(gateway.stop, config.drain)
-            following = asyncio.create_task(_follow(line, gateway, border, app.share), name="line")
+            following = asyncio.create_task(_follow(line, gateway, border, app.share, known), name="line")
             stack.callback(following.cancel)
             if said.certificate:
                 renewing = asyncio.create_task(_renew(gateway, Path(said.certificate)), name="certificate")
@@ -91,10 +92,10 @@ async def _renew(gateway: Gateway, certificate: Path) -> None:
             log.exception("the certificate has changed, and Envoy goes on with the one of before")
 
 
-async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share) -> None:
+async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share, known: Open) -> None:
     """Do what the supervisor says. It is not told that a change was taken which Envoy did not take."""
     from enfilade.plan import share
-    from enfilade.plan.border import edge_of
+    from enfilade.plan.border import edge_of, opened
     from enfilade.plan.line import PLAN, TOOK
 
     async for word in line.words():
@@ -102,7 +103,9 @@ async def _follow(line: Line, gateway: Gateway, border: Border, mine: Share) -> 
             told = share.read(border.config.folder)
             try:
                 now = replace(border, layout=told.plan.layout)
-                await gateway.apply(edge_of(now, share.share_of(told, mine.replica, border.config.folder)))
+                mine = share.share_of(told, mine.replica, border.config.folder)
+                known = {**known, **await opened(now, mine)}  # who is silent now is what he was
+                await gateway.apply(edge_of(now, mine, known))
             except Exception:
                 log.exception("the plan in force has changed, and Envoy goes on as before")
             else:

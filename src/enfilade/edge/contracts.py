@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from enfilade.contract.blob import Blob
-from enfilade.contract.limit import period
-from enfilade.contract.need import outside
-from enfilade.contract.operation import Contract, Operation
-from enfilade.contract.signature import is_stream
+from enfilade.contract.door import Door, doors, heard
+from enfilade.contract.operation import Contract
 from enfilade.edge.model import Route, Share
 
 GRACE: Final = 1.0
@@ -19,9 +16,7 @@ GRACE: Final = 1.0
 def routes(contract: Contract, to: str | Sequence[Share], *, prefix: str = "") -> tuple[Route, ...]:
     """A route for each operation that somebody from outside can call; `to` is the upstream, or shares of several."""
     shares = (Share(upstream=to),) if isinstance(to, str) else tuple(to)
-    return tuple(
-        _route(one, shares, prefix) for one in contract.operations if one.path and outside(one.needs) is not None
-    )
+    return tuple(route(one, shares, prefix) for one in doors(contract))
 
 
 def pages(to: str, *, prefix: str = "", docs: bool = True) -> tuple[Route, ...]:
@@ -35,25 +30,19 @@ def pages(to: str, *, prefix: str = "", docs: bool = True) -> tuple[Route, ...]:
     )
 
 
-def _route(operation: Operation, to: tuple[Share, ...], prefix: str) -> Route:
-    streams = operation.style in ("stream", "bytes", "blob")
+def route(door: Door, to: tuple[Share, ...], prefix: str = "") -> Route:
+    """The route to one operation."""
     return Route(
-        id=operation.id,
-        path=f"{prefix}{operation.path}" if operation.path != "/" else prefix or "/",
+        id=door.id,
+        path=f"{prefix}{door.path}" if door.path != "/" else prefix or "/",
         to=to,
-        methods=(operation.method,),
-        need=outside(operation.needs),
-        rates=operation.rates,
-        service=operation.service,
-        body=0 if _uploads(operation) else operation.body_limit,
-        timeout=operation.timeout + GRACE,
-        idle=max(operation.timeout, operation.idle) + GRACE if streams else 0.0,
-        lasting=period(operation.flow.lasting) + GRACE if streams else 0.0,
-        repeatable=operation.kind == "query",
+        methods=(door.method,),
+        need=heard(door.needs),
+        rates=door.rates,
+        service=door.service,
+        body=door.body,
+        timeout=door.timeout + GRACE,
+        idle=door.idle + GRACE if door.idle else 0.0,
+        lasting=door.lasting + GRACE if door.lasting else 0.0,
+        repeatable=door.query,
     )
-
-
-def _uploads(operation: Operation) -> bool:
-    """Whether its body may be larger than memory, and is passed on piece by piece."""
-    kinds = [one.type for one in operation.parameters]
-    return any(is_stream(kind) or Blob in (kind, *getattr(kind, "__args__", ())) for kind in kinds)

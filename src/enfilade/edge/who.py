@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from enfilade.contract.door import Words
 from enfilade.contract.need import AllOf, AnyOf, Need, OwnerNeed, Role, Scope, SignedIn, anyone, parts
 from enfilade.contract.rule import Rule
 from enfilade.edge.clusters import host_of, jwks_cluster
@@ -150,7 +151,7 @@ def caller_needed(need: Need) -> bool:
             return any(map(caller_needed, need.needs))
         case AnyOf():
             return all(map(caller_needed, need.needs))
-        case Rule():
+        case Rule() | Words():
             return need.knows
         case _:
             return isinstance(need, SignedIn | OwnerNeed | Scope | Role)

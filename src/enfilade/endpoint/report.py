@@ -1,5 +1,5 @@
-"""What a process tells of itself to the supervisor of its plan: the contracts and events that it has, and how its calls
-ended."""
+"""What a process tells of itself to the supervisor of its plan, and to its edge: the contracts and events that it has,
+and how its calls ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from enfilade.call import Call, Handler
 from enfilade.contract.compare import asked
 from enfilade.contract.declare import contract, query
+from enfilade.contract.door import doors
 from enfilade.contract.message import Message
 from enfilade.contract.need import peers
 from enfilade.contract.read import read
@@ -43,6 +44,11 @@ class Report(Protocol):
         ...
 
     @query()
+    async def doors(self) -> str:
+        """JSON: by service, the ways to its operations that an edge goes by."""
+        ...
+
+    @query()
     async def counts(self, services: tuple[str, ...]) -> Counts:
         """Of calls to these services; of all where none is named."""
         ...
@@ -60,10 +66,14 @@ def reporting(site: Site) -> Mapping[str, Handler]:
     async def talk(_: Call) -> str:
         return msgspec.json.encode(site.talk()).decode()
 
+    async def open(_: Call) -> str:
+        return msgspec.json.encode({one.name: doors(one) for one in site.contracts}).decode()
+
     async def counts(call: Call) -> Counts:
         return _counts(site, call.arguments["services"])
 
-    return {"enfilade-report.contracts": contracts, "enfilade-report.talk": talk, "enfilade-report.counts": counts}
+    handlers = {"contracts": contracts, "talk": talk, "doors": open, "counts": counts}
+    return {f"{REPORT.name}.{name}": handler for name, handler in handlers.items()}
 
 
 def written(site: Site) -> str:

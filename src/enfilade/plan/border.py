@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from enfilade import edge
 from enfilade.app import App
 from enfilade.config import Config
+from enfilade.contract.door import Door, doors
 from enfilade.edge import Certificate, Listen, Route, Upstream, Variant
+from enfilade.edge.contracts import route
 from enfilade.endpoint.openid import OpenId, addresses
 from enfilade.endpoint.rest import Cors, Rest
 from enfilade.endpoint.rest.resource import WELL_KNOWN
 from enfilade.endpoint.site import HttpEndpoint
-from enfilade.errors import Finding, StartError
+from enfilade.errors import Finding, Problem, StartError
 from enfilade.identity import Fetch, Issuer
 from enfilade.identity.apikeys import ApiKeys
 from enfilade.identity.discovery import discover
@@ -28,14 +33,21 @@ from enfilade.placement import Placed, Placement, Share, Way
 from enfilade.plan.beyond import beyond
 from enfilade.plan.layout import Layout
 from enfilade.plan.sockets import public_of
+from enfilade.plan.watch import ask
 from enfilade.supplies import believed, developer_of, provider_of
 
 log = logging.getLogger("enfilade.edge")
 
 _FORM: Final = 64 * 1024
 """Bytes of what is sent to the provider."""
+_ASKED: Final = 3.0
+"""Seconds in which a process says what it serves; one that hangs does not."""
 _LASTING: Final = 3600.0
 """Seconds of silence in what somebody answers of whom the edge knows nothing: a mounted application, a websocket."""
+
+
+Open: TypeAlias = Mapping[str, Mapping[str, tuple[Door, ...]]]
+"""By process and service: the ways to its operations."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +74,30 @@ async def border_of(app: App, config: Config, layout: Layout, share: Share, fetc
     return Border(app, config, layout, placement.services, own, tuple(issuers))
 
 
-def edge_of(border: Border, share: Share) -> edge.Edge:
-    """The edge before processes that are where a share says. Raises StartError."""
+async def opened(border: Border, share: Share) -> Open:
+    """What processes say of the ways to their operations; who does not answer says nothing."""
+    names = sorted({way.process for name in border.services for way in _ways(share, name)})
+    said = await asyncio.gather(*(_opened(border, share.at[name]) for name in names))
+    return {name: one for name, one in zip(names, said, strict=True) if one is not None}
+
+
+async def _opened(border: Border, at: Sequence[str]) -> Mapping[str, tuple[Door, ...]] | None:
+    """What the first of the replicas says that answers."""
+    for address in at:
+        with contextlib.suppress(Problem, TimeoutError, msgspec.MsgspecError):
+            async with asyncio.timeout(_ASKED):
+                told = await ask(address, "doors", border.app.clock)
+                return msgspec.json.decode(told, type=dict[str, tuple[Door, ...]])
+    return None
+
+
+def edge_of(border: Border, share: Share, known: Open = MappingProxyType({})) -> edge.Edge:
+    """The edge before processes that are where a share says, and serve what is known of them: they may be of another
+    version than this process. Of whom nothing is known serves what is imported here. Raises StartError."""
     app, config, said = border.app, border.config, border.layout.edge
     rests = [one for one in app.endpoints if isinstance(one, Rest)]
     foreign = [beyond(name, one) for name, one in said.route.items()]
-    routes = (*_routes(border, share), *(route for _, routes in foreign for route in routes))
+    routes = (*_routes(border, share, known), *(route for _, routes in foreign for route in routes))
     advertised = rests and any(one.url.startswith("http") for one in border.issuers)
     return edge.Edge(
         name=app.name,
@@ -77,7 +107,7 @@ def edge_of(border: Border, share: Share) -> edge.Edge:
         issuers=border.issuers,
         others=bool(app.resolvers) or share.sessions or _has(border, ApiKeys) is not None,
         cors=_cors(rests),
-        cors_headers=_headers(border.services.values()),
+        cors_headers=_headers(border, known),
         scheme=rests[0].scheme if rests else "Bearer",
         resource=f"{WELL_KNOWN}{rests[0].prefix}" if advertised else "",
         keys=_keys(border, share),
@@ -111,9 +141,11 @@ def _upstreams(border: Border, share: Share, rests: Sequence[Rest]) -> Iterator[
 
 def _to(border: Border, share: Share, service: str) -> tuple[edge.Share, ...]:
     """Where a service is asked: at its processes, or by the front where those are elsewhere."""
-    ways = [one for one in _ways(share, service) if one.share]
-    to = [edge.Share(upstream=one.process, weight=round(one.share * 100)) for one in ways]
-    return tuple(to) or (edge.Share(upstream=border.layout.front),)
+    return _shares(_ways(share, service)) or (edge.Share(upstream=border.layout.front),)
+
+
+def _shares(ways: Iterable[Way]) -> tuple[edge.Share, ...]:
+    return tuple(edge.Share(upstream=one.process, weight=round(one.share * 100)) for one in ways if one.share)
 
 
 def _ways(share: Share, service: str) -> Sequence[Way]:
@@ -128,13 +160,13 @@ def _near(at: Sequence[str]) -> bool:
 # -- what is asked
 
 
-def _routes(border: Border, share: Share) -> Iterator[Route]:
+def _routes(border: Border, share: Share, known: Open) -> Iterator[Route]:
     """What the app's endpoints answer, and what is mounted."""
     front = (edge.Share(upstream=border.layout.front),)
     for endpoint in border.app.endpoints:
         match endpoint:
             case Rest():
-                yield from _operations(border, share, endpoint.prefix)
+                yield from _operations(border, share, endpoint.prefix, known)
                 yield from edge.pages(border.layout.front, prefix=endpoint.prefix, docs=endpoint.docs)
             case OpenId():
                 yield from _openid(border, share)
@@ -144,13 +176,20 @@ def _routes(border: Border, share: Share) -> Iterator[Route]:
         yield _whole(f"mount {mount.path or '/'}", mount.path or "/", front)
 
 
-def _operations(border: Border, share: Share, prefix: str) -> Iterator[Route]:
+def _operations(border: Border, share: Share, prefix: str, known: Open) -> Iterator[Route]:
+    """An operation is asked of those that know it, and has the guards of the primary one, if that does."""
     field = border.layout.edge.variant
     for name, placed in border.services.items():
-        to, ways = _to(border, share, name), _ways(share, name) if field else ()
-        variants = tuple(Variant(upstream=one.process, header=field, value=one.process) for one in ways)
-        for route in edge.routes(placed.contract, to, prefix=prefix):
-            yield replace(route, sticky=len(to) > 1, variants=variants)
+        own, ways = doors(placed.contract), _ways(share, name)
+        if not ways:
+            yield from (route(door, _to(border, share, name), prefix) for door in own)
+        has = {way: {(one.method, one.path): one for one in known.get(way.process, {}).get(name, own)} for way in ways}
+        for at, door in {at: door for way in reversed(ways) for at, door in has[way].items()}.items():
+            serving = [way for way in ways if at in has[way]]
+            if to := _shares(serving):
+                chosen = [one.process for one in serving] if field else ()
+                variants = tuple(Variant(upstream=one, header=field, value=one) for one in chosen)
+                yield replace(route(door, to, prefix), sticky=len(to) > 1, variants=variants)
 
 
 def _openid(border: Border, share: Share) -> Iterator[Route]:
@@ -197,9 +236,10 @@ def _cors(rests: Sequence[Rest]) -> Cors | None:
     return next(iter(found), None)
 
 
-def _headers(services: Iterable[Placed]) -> tuple[str, ...]:
-    operations = [one for placed in services for one in placed.contract.operations]
-    return tuple(sorted({one.wire for each in operations for one in each.parameters if one.place == "header"}))
+def _headers(border: Border, known: Open) -> tuple[str, ...]:
+    here = [door for placed in border.services.values() for door in doors(placed.contract)]
+    there = [door for services in known.values() for each in services.values() for door in each]
+    return tuple(sorted({name for door in (*here, *there) for name in door.headers}))
 
 
 def _keys(border: Border, share: Share) -> Mapping[str, str]:
