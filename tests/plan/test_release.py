@@ -129,15 +129,37 @@ def test_a_version_that_others_cannot_use_is_refused_before_it_starts(split: Any
     assert not any("ready" in line for line in split.lines[begun:])
 
 
-def test_a_version_is_shown_before_it_comes_and_may_be_a_commit(split: Any) -> None:
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=x", "-c", "user.email=x@y")
-        subprocess.run(["git", *identity, *arguments], cwd=split.folder, check=True)
+def committed(folder: Path) -> str:
+    """All code in a repository of its own; the commit."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@y", *arguments]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
     git("init", "-q")
-    git("add", "inn")
+    git("add", "inn", "plan.toml", "enfilade.toml")
     git("commit", "-qm", "first")
     git("tag", "v1")
+    return git("rev-parse", "HEAD")
+
+
+@pytest.mark.timeout(120)
+def test_the_first_version_is_the_commit_that_was_there_then(inn: Any) -> None:
+    commit = committed(inn.folder)
+    inn.version("second")
+    with inn.running("rows"), inn.guests().asking() as guests:
+        inn.say("release", "kitchen", "--from", "../second", "--steps", "100", "--watch", "0")
+        assert {one.version for one in guests.more(20)} == {"second"}
+        service = inn.folder / "inn/kitchen/service.py"
+        service.write_text(service.read_text().replace('"first"', '"edited"'))
+        assert f"releases/{commit[:12]}" in inn.say("rollback", "kitchen")
+        assert {one.version for one in guests.more(20)} == {"first"}
+
+    assert guests.failed() == []
+
+
+def test_a_version_is_shown_before_it_comes_and_may_be_a_commit(split: Any) -> None:
+    committed(split.folder)
     shown = split.say("release", "kitchen", "--from", "v1", "--dry-run")
     (code,) = Path(split.folder, ".enfilade/releases").iterdir()
 

@@ -35,7 +35,7 @@ def run_plan(
 
     with contextlib.closing(Nursery(*loaded.BY_ALL)) as nursery:
         nursery.start()
-        from enfilade.plan import Output, sockets  # which takes its time: the nursery does the same meanwhile
+        from enfilade.plan import Output, checkout, sockets  # which takes its time: the nursery does the same meanwhile
         from enfilade.plan.force import Force
         from enfilade.plan.servers import Servers, servers_of
 
@@ -46,7 +46,7 @@ def run_plan(
             run = sockets.run_folder(plan.folder)
             with sockets.alone(run), _address(plan, host, port) as address:
                 servers = Servers() if only else servers_of(plan)
-                force = Force(plan, servers.over(plan.said), run, output)
+                force = Force(plan, servers.over(plan.said), run, output, checkout.clean())
                 for one, process in force.plan.layout.processes.items():
                     if process.replicas > 1 and not process.command:
                         output.tell(f"{one} has {process.replicas} replicas: {_COUNTED}")

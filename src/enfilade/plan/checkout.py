@@ -35,6 +35,15 @@ def code(said: str, folder: str, where: str = "--from") -> Path:
     return place
 
 
+def clean() -> str:
+    """The commit that is checked out in the working folder, by its first letters; `""` where the code there is not just
+    that: a file was changed, or a module is not in it."""
+    status = _git("status", "--porcelain", "--untracked-files=all", "--", ".").decode("utf-8", "replace")
+    if any(not line.startswith("??") or line.rstrip('"').endswith(".py") for line in status.splitlines()):
+        return ""
+    return _git("rev-parse", "--verify", "--quiet", "HEAD").decode().strip()[:12]
+
+
 def _tar(commit: str) -> io.BytesIO:
     """What the commit has of the working folder, and below it."""
     return io.BytesIO(_git("archive", "--format=tar", commit))

@@ -33,7 +33,7 @@ class Version(Message):
     code: str = ""
     """The folder of its code; `""` is the working folder."""
     said: str = ""
-    """What the operator called it; `""` is the version that the plan began with."""
+    """What the operator called it, or the commit that the plan began with; `""` is the working folder."""
     services: Mapping[str, Known] = {}
     """What its services are to the others, by their names."""
 
@@ -71,9 +71,11 @@ class Children(Protocol):
 class Force:
     """The plan in force."""
 
-    def __init__(self, base: Plan, over: Mapping[str, Any], run: Path, output: Output) -> None:
-        """`over` is what the plan says over enfilade.toml, `run` the folder where the processes meet."""
+    def __init__(self, base: Plan, over: Mapping[str, Any], run: Path, output: Output, commit: str = "") -> None:
+        """`over` is what the plan says over enfilade.toml, `run` the folder where the processes meet, `commit` that
+        which is the working folder's code."""
         self.base = base
+        self.commit = commit
         self.revision = 0
         self._over = over
         self._run = run

@@ -45,6 +45,8 @@ class Release:
         self._before = force.plan
         self._clock = SystemClock()
         self._services = self._before.layout.processes[process].services
+        self.begun = self._before.layout.processes[process].from_
+        """Where the code of the version is that was there first."""
         self.after = self._before
         """The plan in force when all went well; known when the build is."""
 
@@ -132,8 +134,7 @@ class Release:
         if self._back:
             versions = (*versions[:-2], self._version)
         else:
-            code = self._before.layout.processes[self._old].from_
             known = {name: self._before.services[name] for name in self._services}
-            begun = Version(process=self._old, code=code, said=code, services=known)
+            begun = Version(process=self._old, code=self.begun, said=self.begun, services=known)
             versions = (*(versions or (begun,)), self._version)
         return {**self._force.changes.versions, first: versions}

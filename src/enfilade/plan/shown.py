@@ -62,7 +62,10 @@ def facts_of(plan: Plan) -> dict[str, tuple[str, str]]:
     for name, url in plan.data.items():
         facts[f"data {name}"] = url, _spoken("data", origin.get("store.data", "enfilade.toml or its default"))
     stored = {key: (getattr(layout.store, key), f"store.{key}") for key in ("events", "blobs")}
-    plain = {"authority": (layout.authority, "authority"), "hung": (f"{layout.hung:g} s" if "hung" in origin else "", "hung")}
+    plain = {
+        "authority": (layout.authority, "authority"),
+        "hung": (f"{layout.hung:g} s" if "hung" in origin else "", "hung"),
+    }
     for key, (value, at) in {**stored, **plain}.items():
         if value:
             facts[key] = value, _spoken(key, origin.get(at, ""))

@@ -11,7 +11,7 @@ import msgspec
 
 from enfilade.contract.blob import Stream
 from enfilade.errors import StartError
-from enfilade.plan import hosts
+from enfilade.plan import checkout, hosts
 from enfilade.plan.build import ask
 from enfilade.plan.change import scaled, unit
 from enfilade.plan.child import Program
@@ -108,6 +108,7 @@ class Steering(Control):
         try:
             build = await ask(version.code, self._said, self._force.plan)
             await release.check(build, without)
+            release.begun = release.begun or await self._begun(process)
         except StartError as wrong:
             raise Unchanged(detail=str(wrong)) from wrong
 
@@ -116,6 +117,20 @@ class Steering(Control):
 
         async for one in self._change(release.after, work, dry_run, release.title(trial)):
             yield one
+
+    async def _begun(self, process: str) -> str:
+        """Where the code of the working folder is for good, as it was at the start; `""` where it is only there."""
+        force, folder = self._force, self._force.plan.folder
+        if not force.commit or force.first(process) in force.changes.versions:
+            return ""
+        try:
+            code = str(await asyncio.to_thread(checkout.code, force.commit, folder, "HEAD"))
+            await ask(code, self._said, force.plan)
+        except StartError as wrong:
+            what = f"the version before will be the working folder: without what is there beside {force.commit},"
+            self._output.tell(f"{what} {wrong.findings[0].what}", wrong=True)
+            return ""
+        return code
 
     # -- one change
 
