@@ -197,6 +197,14 @@ async def test_a_process_has_no_more_memory_than_it_may(heard: Heard) -> None:
         await heard.until("MemoryError")
 
 
+async def test_what_nobody_needs_to_know_is_left_out(heard: Heard) -> None:
+    script = "print('1 [INF] a banner'); print('2 [ERR] no room', flush=True); import signal; signal.pause()"
+    async with Supervisor(heard.output, patience=QUICK).running([[other("one", script, chatter=" [INF] ")]]):
+        await heard.until("no room")
+
+    assert "banner" not in heard.text
+
+
 async def test_a_long_line_and_half_a_line_arrive(heard: Heard) -> None:
     script = 'import sys; sys.stdout.write("x" * 200_000 + "\\nend")'
     with pytest.raises(StartError):

@@ -70,6 +70,8 @@ class Program:
     """What another program is stopped by."""
     user: str = "-"
     """Whom another program runs as, by number."""
+    chatter: str = ""
+    """Lines that have this in them are of no use to anybody, and are left out."""
 
 
 class Child:
@@ -284,7 +286,8 @@ class Child:
     def _heard(self, line: str) -> None:
         if line.strip():
             self.said = line.strip()[-200:]
-        self._output.line(self.name, line)
+        if not self.program.chatter or self.program.chatter not in line:
+            self._output.line(self.name, line)
 
     async def _end(self) -> None:
         """After the end of the process: what it started is ended, what it wrote is read."""

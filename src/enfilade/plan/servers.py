@@ -123,6 +123,7 @@ def _nats(servers: Servers, url: str, said: str, folder: Path) -> None:
             name="nats",
             command=[str(nats), "--jetstream", "--store_dir", str(folder), "-a", host, "-p", port],
             ready=at,
+            chatter=" [INF] ",  # a banner, and how much of the machine it may have
         )
     )
     servers.urls[url] = f"nats://{at}"
