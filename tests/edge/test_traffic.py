@@ -192,6 +192,37 @@ async def test_of_one_that_hangs_nothing_more_is_asked(town: Any, tmp_path: Path
     assert (answer.headers["retry-after"], asked) == ("1", 0)
 
 
+async def test_one_that_starts_again_is_waited_for(town: Any, tmp_path: Path) -> None:
+    path = tmp_path / "again.sock"
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def refused() -> float:
+        return sum((await town.gateway.admin.numbers(r"cluster\.again\.upstream_rq_retry$")).values())
+
+    upstream = Upstream(name="again", at=(f"unix:{path}",))
+    route = Route(id="again", path="/again", methods=("POST",), to=(Share(upstream="again"),))
+    server = await asyncio.start_unix_server(once, path)
+    await town.serve(route, upstreams=(*town.edge.upstreams, upstream))
+    assert (await town.outside.post("/again")).status_code == 200
+
+    server.close()
+    path.unlink()
+    waiting = [asyncio.create_task(town.outside.post("/again")) for _ in range(8)]
+    async with asyncio.timeout(60):
+        while await refused() < 8:  # noqa: ASYNC110  (Envoy has to be asked)
+            await asyncio.sleep(0.01)
+    server = await asyncio.start_unix_server(once, path)
+    found = {(await one).status_code for one in waiting}
+    server.close()
+
+    assert found == {200}
+
+
 async def test_an_upstream_that_is_not_ours_has_the_same_guards_and_no_tokens(town: Any) -> None:
     foreign = Upstream(name="legacy", at=(f"http://localhost:{town.first.address.partition(':')[2]}/",), foreign=True)
     route = Route(

@@ -26,15 +26,16 @@ def cluster(upstream: Upstream, secrets: Secrets) -> Json:
     made = _cluster(upstream.name, upstream.at)
     if urlsplit(upstream.at[0]).scheme == "https" or upstream.certificate is not None:
         made["transport_socket"] = _tls(upstream, secrets)
-    many = upstream.requests
+    many, repeats = upstream.requests, upstream.requests if upstream.alone else 3
     made["circuit_breakers"] = {
         "thresholds": [
             {
                 "max_connections": many,
                 "max_pending_requests": many,
                 "max_requests": many,
-                # Of all that is under way a fifth may be asked again, so that repeats never become the load.
-                "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 3},
+                # Of all that is under way a fifth may be asked again, so that repeats never become the load; but for
+                # one that is not there yet all may wait.
+                "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": repeats},
             }
         ]
     }
@@ -42,8 +43,8 @@ def cluster(upstream: Upstream, secrets: Secrets) -> Json:
         made["outlier_detection"] = _ejected()
         if upstream.probe:
             made["health_checks"] = [_probe(upstream)]
-    elif upstream.probe and upstream.at[0].startswith("unix:"):
-        # A process of ours, and no other to ask instead. But of one that hangs nothing more is asked.
+    elif upstream.alone:
+        # Of one that hangs nothing more is asked, nor of one that does not come back.
         made["health_checks"] = [_pulse(upstream)]
         made["common_lb_config"] = {"healthy_panic_threshold": {"value": 0.0}}
     return made
@@ -140,12 +141,13 @@ def _ejected() -> Json:
 
 
 def _pulse(upstream: Upstream) -> Json:
-    """Whether a process says anything at all, and be it that it is not ready: within two seconds, the second time."""
+    """Whether a process says anything at all, and be it that it is not ready. After the fifth silence in a row it is
+    given up: where it hangs after five seconds, where it is gone after two, as between services."""
     return {
-        "timeout": "2s",
+        "timeout": "0.5s",
         "interval": "0.5s",
         "no_traffic_interval": "0.5s",
-        "unhealthy_threshold": 2,
+        "unhealthy_threshold": 5,
         "healthy_threshold": 1,
         "http_health_check": {
             "path": upstream.probe,

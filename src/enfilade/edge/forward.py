@@ -17,6 +17,8 @@ _FOREIGN: Final = ("authorization", "cookie", "x-api-key")
 _SAFE: Final = "connect-failure,refused-stream,reset-before-request"
 """Failures after which nothing can have been done."""
 _AGAIN: Final = 2
+_PATIENT: Final = 22
+"""Times that a process of ours is asked that is not there: about two seconds long, as services wait for one another."""
 
 
 def forward(edge: Edge, route: Route, to: str = "") -> Json:
@@ -107,12 +109,13 @@ def removed(edge: Edge, route: Route, to: str = "") -> list[str]:
 
 def _retries(edge: Edge, route: Route) -> Json:
     """Again where nothing can have been done; a query also where it may have been. Elsewhere, if there is one."""
+    asked = [one for one in edge.upstreams if one.name in route.upstreams]
     again: Json = {
         "retry_on": f"{_SAFE},reset" if route.repeatable else _SAFE,
-        "num_retries": _AGAIN,
+        "num_retries": _PATIENT if all(one.alone for one in asked) else _AGAIN,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
     }
-    if any(len(one.at) > 1 for one in edge.upstreams if one.name in route.upstreams):
+    if any(len(one.at) > 1 for one in asked):
         kind = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
         named = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
         again |= {"retry_host_predicate": [named], "host_selection_retry_max_attempts": 3}

@@ -68,6 +68,11 @@ class Upstream:
     san: str = ""
     """The URI that its certificate must name, such as `spiffe://shop/orders`; by default the host of the URL."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is a process of ours with no other to ask instead: it is waited for while it starts again."""
+        return len(self.at) == 1 and self.at[0].startswith("unix:") and self.probe != ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
