@@ -118,7 +118,8 @@ def _retries(edge: Edge, route: Route) -> Json:
     if any(len(one.at) > 1 for one in asked):
         kind = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
         named = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
-        again |= {"retry_host_predicate": [named], "host_selection_retry_max_attempts": 3}
+        # The balancer throws dice each time: of two processes, after three, the one that failed would often be asked.
+        again |= {"retry_host_predicate": [named], "host_selection_retry_max_attempts": 16}
     return again
 
 
