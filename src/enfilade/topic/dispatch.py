@@ -65,6 +65,8 @@ class Dispatcher:
         """Something waits in the inbox."""
         self._due: datetime | None = None
         """When, as far as it was looked."""
+        self._full = False
+        """The last claim took as many as there was room for: there may be more."""
         self._cleaned = float("-inf")
 
     async def accept(self, entries: Sequence[Entry]) -> None:
@@ -194,12 +196,7 @@ class Dispatcher:
             room = self._pace.at_once - len(self._running)
             if room <= 0 or not self.consumers:
                 return len(turns)
-            now = self._clock.now()
-            self._due = await self._store.inbox.next_due()
-            self._behind = self._due is not None
-            if self._due is None or self._due > now:  # a look takes no lock, and a claim does
-                return len(turns)
-            claimed = await self._store.inbox.claim(now, room, self._lease, consumers=tuple(self.consumers))
+            claimed = await self._claim(room)
             for delivery in claimed:
                 consumer = self.consumers[delivery.consumer]
                 if self._ticks.overtaken(delivery):
@@ -207,6 +204,19 @@ class Dispatcher:
                 else:
                     self._start(self._deliverer.deliver(consumer, delivery), delivery)
             return len(turns) + len(claimed)
+
+    async def _claim(self, room: int) -> Sequence[Delivery]:
+        """Lease what can be heard now. A look before it takes no lock, and leasing does."""
+        now, claimed = self._clock.now(), ()
+        if self._full:
+            claimed = await self._store.inbox.claim(now, room, self._lease, consumers=tuple(self.consumers))
+        if not claimed:
+            self._due = await self._store.inbox.next_due()
+            self._behind = self._due is not None
+            if self._due is not None and self._due <= now:
+                claimed = await self._store.inbox.claim(now, room, self._lease, consumers=tuple(self.consumers))
+        self._full = len(claimed) == room
+        return claimed
 
     def _start(self, work: Coroutine[None, None, bool], delivery: Delivery | None) -> asyncio.Task[bool]:
         task = asyncio.create_task(work)
