@@ -96,7 +96,7 @@ async def test_a_port_that_is_taken_is_said_at_once(town: Any, tmp_path: Path) -
             await Gateway(edge, tmp_path / "e", workers=1).start()
 
 
-async def test_one_that_ended_is_not_ready(town: Any, tmp_path: Path) -> None:
+async def test_one_that_ended_is_not_ready_till_it_is_started_again(town: Any, tmp_path: Path) -> None:
     async with Gateway(small(town, town.free_port()), tmp_path / "e", workers=1) as gateway:
         assert await gateway.ready()
         assert gateway.process is not None
@@ -104,8 +104,16 @@ async def test_one_that_ended_is_not_ready(town: Any, tmp_path: Path) -> None:
         await gateway.process.wait()
 
         assert not await gateway.ready()
+        await gateway.again()
+        assert await gateway.ready()
+        await gateway.apply(gateway.edge)
+
+        gateway.process.kill()
+        await gateway.process.wait()
         with pytest.raises(Rejected, match="Envoy has ended"):
             await gateway.apply(gateway.edge)
+        with pytest.raises(Rejected, match="while it was to change"):
+            await gateway.again()
 
 
 async def test_it_is_started_by_the_main_thread_only(town: Any, tmp_path: Path) -> None:

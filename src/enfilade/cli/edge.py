@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("enfilade.edge")
 
+_STEADY: Final = 2.0
+"""Seconds that Envoy has to run to be started again at once; or else the supervisor starts both, after a while."""
 _LOOK: Final = 30.0
 """Seconds between two looks at the certificate, which lasts for weeks."""
 
@@ -56,7 +59,12 @@ async def stand(app: App, config: Config, told: Told, line: Line) -> None:
                 renewing = asyncio.create_task(_renew(gateway, Path(said.certificate)), name="certificate")
                 stack.callback(renewing.cancel)
             line.say(READY)
-            await _either(stop, gateway)
+            while ended := await _either(stop, gateway):
+                log.warning("Envoy is started again: it has ended. %s", ended)
+                try:
+                    await gateway.again()
+                except Rejected as wrong:
+                    raise Refused(f"Envoy does not start again: {wrong}") from wrong
 
 
 def binary(said: str) -> Path:
@@ -70,13 +78,18 @@ def binary(said: str) -> Path:
         raise Refused(str(wrong), 'Or say in the plan where it is, such as run = "envoy:/usr/bin/envoy".') from wrong
 
 
-async def _either(stop: asyncio.Event, gateway: Gateway) -> None:
+async def _either(stop: asyncio.Event, gateway: Gateway) -> str:
+    """What Envoy said last when it ended, or `""` at the word to stop. Raises Refused where it ends all the time."""
+    began = time.monotonic()
     stopped, ended = asyncio.create_task(stop.wait()), asyncio.create_task(gateway.ended())
     await asyncio.wait([stopped, ended], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     ended.cancel()
-    if ended.done() and not stop.is_set():
+    if stop.is_set() or not ended.done():
+        return ""
+    if time.monotonic() - began < _STEADY:
         raise Refused(f"Envoy has ended. {ended.result()}")
+    return ended.result() or "It said nothing."
 
 
 async def _renew(gateway: Gateway, certificate: Path) -> None:

@@ -62,6 +62,7 @@ class Gateway:
         self._lines: deque[str] = deque(maxlen=50)
         self._files: dict[str, bytes] = {}
         self._changing = asyncio.Lock()
+        self._torn = False
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -77,6 +78,23 @@ class Gateway:
         self._files = render(self.edge, self.folder)
         for name, content in self._files.items():
             self._put(name, content)
+        await self._begin(envoy)
+
+    async def again(self) -> None:
+        """Start it again after it has ended, with what it served, at once: till then connections are refused.
+
+        Raises Rejected where it does not start, or ended while it was to change: nobody knows then what it served.
+        """
+        async with self._changing:
+            if self._torn:
+                raise Rejected(f"Envoy has ended while it was to change. {self._why()}")
+            if self._reading is not None:
+                await self._reading
+            await self.admin.close()
+            await self._begin(self._binary or find())
+
+    async def _begin(self, envoy: Path) -> None:
+        """Envoy, with the files in the folder."""
         workers = ("--concurrency", str(self._workers)) if self._workers else ()
         self.process = await asyncio.create_subprocess_exec(
             *(*_held(), str(envoy), "-c", str(self.folder / BOOTSTRAP), "-l", "warning", "--disable-hot-restart"),
@@ -116,26 +134,10 @@ class Gateway:
         What is new is written before what leads to it, and what is gone is taken away after: no request falls between.
         """
         async with self._changing:
-            self._alive()
-            await validate(edge, self._binary)
-            before, after = self._files, render(edge, self.folder)
-            if before[BOOTSTRAP] != after[BOOTSTRAP]:
-                raise Rejected("the name and the number of connections cannot change while it runs: start another.")
-            both = union(before[CLUSTERS], after[CLUSTERS])
-            first = {name: content for name, content in after.items() if name not in (BOOTSTRAP, LISTENERS)}
             try:
-                for name, content in {**first, CLUSTERS: both}.items():
-                    await self._change(name, content)
-                await self._change(LISTENERS, after[LISTENERS])
-                await self._change(CLUSTERS, after[CLUSTERS])
-            except BaseException:
-                for name, content in before.items():
-                    self._put(name, content)
-                self._files = before
-                raise
-            for name in before.keys() - after.keys():
-                (self.folder / name).unlink(missing_ok=True)
-            self._files, self.edge = after, edge
+                await self._apply(edge)
+            finally:
+                self._torn = self._torn or self.process is None or self.process.returncode is not None
 
     async def stop(self, drain: float = 10.0) -> None:
         """Take nothing new, finish what runs within `drain` seconds, and end."""
@@ -165,6 +167,28 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _apply(self, edge: Edge) -> None:
+        self._alive()
+        await validate(edge, self._binary)
+        before, after = self._files, render(edge, self.folder)
+        if before[BOOTSTRAP] != after[BOOTSTRAP]:
+            raise Rejected("the name and the number of connections cannot change while it runs: start another.")
+        both = union(before[CLUSTERS], after[CLUSTERS])
+        first = {name: content for name, content in after.items() if name not in (BOOTSTRAP, LISTENERS)}
+        try:
+            for name, content in {**first, CLUSTERS: both}.items():
+                await self._change(name, content)
+            await self._change(LISTENERS, after[LISTENERS])
+            await self._change(CLUSTERS, after[CLUSTERS])
+        except BaseException:
+            for name, content in before.items():
+                self._put(name, content)
+            self._files = before
+            raise
+        for name in before.keys() - after.keys():
+            (self.folder / name).unlink(missing_ok=True)
+        self._files, self.edge = after, edge
 
     async def _drain(self, seconds: float) -> None:
         """New requests find other edges; those under way are finished."""
