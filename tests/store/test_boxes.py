@@ -353,3 +353,76 @@ async def test_records_are_forgotten_when_they_are_swept(store: Store) -> None:
 
     assert await store.records.sweep(NOON) == 0
     assert await store.records.sweep(LATER) == 1
+
+
+async def test_what_is_heard_at_once_is_stored_once_and_never_taken_again(store: Store, calling: Any) -> None:
+    notes = Notes(store)
+    (delivery,) = await store.inbox.begin([("mail", entry("1", "x"))])
+    assert delivery.new
+    assert await store.inbox.pending() == 0
+
+    with calling(store) as call:
+        call.delivery = delivery
+        await notes.write("a")
+
+    assert await store.inbox.begin([("mail", entry("1", "x")), ("stock", entry("1", "x"))]) != []
+    assert await store.inbox.begin([("mail", entry("1", "x"))]) == []
+    assert await store.inbox.accept("mail", [entry("1", "x")]) == 0
+    assert await store.inbox.claim(LATER, consumers=["mail"]) == ()
+    assert await store.inbox.sweep(LATER, consumers=["mail"]) == 1
+
+
+async def test_of_two_who_hear_the_same_at_once_only_one_stores_it(store: Store, calling: Any) -> None:
+    notes = Notes(store)
+    both = [(await store.inbox.begin([("mail", entry("1"))]))[0] for _ in range(2)]
+    await store.inbox.done(both[0])
+
+    with pytest.raises(LeaseLost):
+        await store.inbox.done(both[1])
+    with calling(store) as call:
+        call.delivery = both[1]
+        with pytest.raises(Conflict):
+            await notes.write("a")
+    await store.inbox.retry(both[1], NOON, "too late")
+    await store.inbox.bury(both[1], "too late")
+    await store.inbox.hold([both[1]], lease=60)
+
+    assert await notes.notes.count() == 0
+    assert await store.inbox.pending() == 0
+    assert await store.inbox.dead() == ()
+
+
+async def test_nothing_is_heard_at_once_before_what_has_its_key(store: Store) -> None:
+    await store.inbox.accept("mail", [entry("1", "x")])
+    wanted = [entry("2", "x"), entry("3", "y"), entry("4"), entry("5", "x", source="other")]
+
+    begun = await store.inbox.begin([("mail", one) for one in wanted])
+
+    assert [one.entry.id for one in begun] == ["3", "4", "5"]
+
+
+async def test_what_fails_at_once_waits_or_is_a_dead_letter(store: Store) -> None:
+    first, second = await store.inbox.begin([("mail", entry("1", "x")), ("mail", entry("2", "y"))])
+
+    await store.inbox.retry(first, LATER, "no route")
+    await store.inbox.bury(second, "cannot be read")
+
+    (again,) = await store.inbox.claim(LATER, consumers=["mail"])
+    assert (again.entry.id, again.tries, again.new, again.entry.body) == ("1", 1, False, b'{"n":1}')
+    (dead,) = await store.inbox.dead()
+    assert (dead.id, dead.tries, dead.error, dead.entry.body) == ("mail/2", 1, "cannot be read", b'{"n":1}')
+
+
+async def test_what_is_held_is_leased_until_it_is_heard_or_the_lease_ends(store: Store) -> None:
+    first, second = await store.inbox.begin([("mail", entry("1", "x")), ("mail", entry("2", "y"))])
+    await store.inbox.hold([first, second], lease=60)
+    assert await store.inbox.claim(store.home.clock.now(), consumers=["mail"]) == ()
+
+    await store.inbox.done(first)
+    (taken,) = await store.inbox.claim(LATER, consumers=["mail"])
+
+    assert (taken.entry.id, taken.tries) == ("2", 1)
+    with pytest.raises(LeaseLost):
+        await store.inbox.done(second)
+    await store.inbox.done(taken)
+    assert await store.inbox.pending() == 0

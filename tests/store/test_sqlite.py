@@ -18,7 +18,7 @@ import pytest
 from enfilade.clock import SystemClock
 from enfilade.contract.marks import Key
 from enfilade.errors import StartError
-from enfilade.store import Row, Store, Table, atomic, open_store
+from enfilade.store import Entry, Row, Store, Table, atomic, open_store
 from enfilade.store.engine import Statement
 from enfilade.trace.recorder import Recorder
 
@@ -135,6 +135,34 @@ async def test_a_full_disk_fails_the_unit_and_not_the_store(store: Store, callin
     with calling(store):
         await notes.many(20, "x" * 4000)
     assert await notes.notes.count() == 20
+
+
+async def test_what_a_full_disk_undid_at_a_commit_was_answered_to_nobody(store: Store, calling: Any) -> None:
+    notes = Notes(store)
+    with calling(store):
+        await notes.many(10)
+    connection = store.home.engine._writer.connection  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    huge = Entry(id="huge", topic="shop.Said", source="shop", at=CLOCK.now(), body=b"x" * 100_000)
+
+    async def small(at: int) -> None:
+        with calling(store):
+            await notes.write(f"small {at}")
+
+    async def large() -> None:
+        async with store.unit():
+            await store.outbox.add(huge)  # it is written with the commit
+
+    works = [small(0), small(1), large(), small(2)]
+    ends = await asyncio.gather(*works, return_exceptions=True)
+
+    connection.execute("PRAGMA max_page_count = 100000")
+    stored = {row.id for row in await notes.notes.find()}
+    assert isinstance(ends[2], sqlite3.OperationalError)
+    assert {f"small {at}" for at, end in enumerate((ends[0], ends[1], ends[3])) if end is None} == {
+        one for one in stored if one.startswith("small")
+    }
 
 
 async def test_long_reads_do_not_keep_units_waiting(store: Store, calling: Any) -> None:
