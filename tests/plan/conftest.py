@@ -255,7 +255,7 @@ class Inn:
 
     def until(self, true: Callable[[], object]) -> bool:
         """Waits for something that other processes bring about."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not true():
             if time.monotonic() > until:
                 return False

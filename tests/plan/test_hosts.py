@@ -177,7 +177,7 @@ def clean(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}, **more}
 
 
-def eventually(true: Callable[[], object], within: float = 30.0) -> bool:
+def eventually(true: Callable[[], object], within: float = 60.0) -> bool:
     until = time.monotonic() + within
     while not true():
         if time.monotonic() > until:
@@ -195,10 +195,10 @@ class Host:
     lines: list[str] = field(default_factory=list[str])
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.said + path, timeout=20)
+        return httpx2.get(self.said + path, timeout=60)
 
     def cook(self, name: str) -> httpx2.Response:
-        return httpx2.post(f"{self.said}/orders", json={"name": name}, timeout=20)
+        return httpx2.post(f"{self.said}/orders", json={"name": name}, timeout=60)
 
 
 @contextmanager

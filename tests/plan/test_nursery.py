@@ -54,9 +54,11 @@ class Plan:
 
     @contextlib.asynccontextmanager
     async def running(self, script: str, **more: object) -> AsyncGenerator[psutil.Process]:
-        program = Program(name="one", command=(*PYTHON, "told", script), ours=True, **more)  # type: ignore[arg-type]
-        async with self.supervisor.running([[program]]) as (child,):
+        async with self.supervisor.running([[self.program(script, **more)]]) as (child,):
             yield psutil.Process(child.pid)
+
+    def program(self, script: str, **more: object) -> Program:
+        return Program(name="one", command=(*PYTHON, "told", script), ours=True, **more)  # type: ignore[arg-type]
 
     async def until(self, text: str) -> None:
         async with asyncio.timeout(30):
@@ -143,7 +145,8 @@ async def test_exit_codes_and_signals_are_told_and_it_is_forked_again(plan: Plan
 
 
 async def test_one_that_ends_by_itself_is_told_by_its_exit_code(plan: Plan) -> None:
-    async with plan.running("from enfilade.plan.line import hold; hold(1).say('ready'); sys.exit(7)"):
+    script = "from enfilade.plan.line import hold; hold(1).say('ready'); sys.exit(7)"
+    async with plan.supervisor.running([[plan.program(script)]]):
         await plan.until("one ended with exit code 7")
 
 

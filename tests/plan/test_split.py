@@ -168,10 +168,10 @@ class Shape:
         return psutil.Process(self.supervisor.pid).children(recursive=True)
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, timeout=10)
+        return httpx2.get(self.url + path, timeout=60)
 
     def cook(self, name: str) -> httpx2.Response:
-        return httpx2.post(f"{self.url}/orders", json={"name": name}, timeout=10)
+        return httpx2.post(f"{self.url}/orders", json={"name": name}, timeout=60)
 
     def process(self) -> list[str]:
         return self.get("/menu-process").json()
@@ -203,7 +203,7 @@ def clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ENFILADE_")}
 
 
-def eventually(true: Callable[[], object], within: float = 20.0) -> bool:
+def eventually(true: Callable[[], object], within: float = 60.0) -> bool:
     until = time.monotonic() + within
     while not true():
         if time.monotonic() > until:

@@ -118,10 +118,14 @@ class Child:
                     await process.wait()
             except TimeoutError:
                 self._output.tell(f"{self.name} does not stop, and is killed", wrong=True)
-        self.kill()
         if keeping is not None:
             keeping.cancel()
             await asyncio.wait([keeping])
+        self.kill()
+        if self._process is not None:
+            with contextlib.suppress(TimeoutError):  # what not even that ends is the system's
+                async with asyncio.timeout(self._patience.stop):
+                    await self._process.wait()
         await self._end()
 
     async def take(self, revision: int) -> bool:
