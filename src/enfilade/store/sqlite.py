@@ -99,6 +99,8 @@ class SqliteEngine:
             (answer,) = await line.send(turn, (statement,), "alone")
         finally:
             line.load -= 1
+        if line is self._writer:  # in memory, where it was given at once
+            await self.breathe()
         return answer
 
     async def write(self, statements: Sequence[Statement]) -> list[Any]:
