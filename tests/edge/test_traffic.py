@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc import jwt
 
 from enfilade import Scope, signed_in
 from enfilade.edge import Mirror, Route, Share, Upstream, Variant
-from enfilade.identity import Issuer
+from enfilade.identity import DevelopmentIssuer, Issuer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -265,6 +268,26 @@ async def test_a_token_that_cannot_be_checked_here_is_left_to_the_service(town: 
     ]
 
     assert found == [200, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"scope": "b a"}, 200), ({"scp": "a"}, 200), ({"scope": "b", "scp": "a"}, 200), ({"scope": "aa ba"}, 403),
+        ({"scope": "b", "scp": "c"}, 403), ({"scp": ["b"]}, 200), ({"scope": "b", "scp": ["b"]}, 200),
+    ],
+)  # fmt: skip
+async def test_words_of_scopes_are_read_and_a_list_is_left_to_the_service(town: Any, said: Any, status: int) -> None:
+    await town.serve(Route(id="read", path="/read", to=shares(1, 0), need=Scope("a")))
+    key = DevelopmentIssuer(town.folder / "app", "parcels")
+    middle = town.bearer()["authorization"].split(".")[1]
+    claims = {**json.loads(base64.urlsafe_b64decode(f"{middle}==")), **said}
+    token = jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key.key, algorithms=["ES256"])
+
+    answer = await town.outside.get("/read", headers={"authorization": f"Bearer {token}"})
+
+    assert answer.status_code == status
+    assert status != 200 or "enfilade-edge-scopes" not in answer.json()["fields"]
 
 
 async def test_its_numbers_are_few_and_told_to_prometheus(town: Any) -> None:

@@ -175,7 +175,7 @@ def _meets(need: Need, edge: Edge) -> Json:
             return {"any": True}
 
 
-_LIST: Final = r"(.*,)?WyI.*"
+_LIST: Final = r"(.*,)?Wy[I-L].*"
 """A list of words: `["` in base64."""
 
 
