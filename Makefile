@@ -36,7 +36,7 @@ faults: .venv/ready  ## kill each process of the split shop and let it hang, and
 	@ENFILADE_FAULTS=split $(BIN)/pytest -s tests/faults
 
 releases: .venv/ready  ## release, roll back, scale and kill 120 times while clients ask, and lose nothing, about ten minutes
-	@ENFILADE_FAULTS=1 $(BIN)/pytest tests/plan/test_release.py tests/plan/test_scale.py
+	@ENFILADE_FAULTS=1 $(BIN)/pytest tests/plan/test_release.py tests/plan/test_scale.py tests/plan/test_hung.py
 
 fmt: .venv/ready  ## format and mend what can be mended
 	@$(BIN)/ruff format --quiet .
