@@ -1,7 +1,8 @@
-"""Envoy with all that the edge does, against Envoy that only passes on, and against Traefik and Caddy that do no more.
+"""Envoy with all that the edge does, against Envoy that only passes on, and against other proxies that do no more.
 
 A proxy's throughput is what one core of it takes, so requests per second of its CPU are compared: all proxies
 interleaved, the best of the rounds. Before each stands the same client, behind each the same server.
+Traefik and Caddy come from wheels, a proxy in Python from aiohttp; nginx is asked where it is installed.
 """
 
 import asyncio
@@ -29,6 +30,20 @@ from enfilade.identity import DevelopmentIssuer, Tokens
 ROUNDS = 12
 COUNT = 3200
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{"hello":"you"}'
+
+NGINX = """
+daemon off; master_process off; pid %s/nginx.pid; error_log /dev/null;
+events {}
+http {
+    access_log off;
+    upstream back { server 127.0.0.1:%d; keepalive 64; }
+    server {
+        listen 127.0.0.1:%d;
+        keepalive_requests 1000000000;
+        location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; }
+    }
+}
+"""
 
 
 class Behind(asyncio.Protocol):
@@ -92,6 +107,14 @@ async def main() -> None:
         point = f"--entrypoints.web.address=127.0.0.1:{port}"
         start("traefik", port, str(traefik), point, f"--providers.file.filename={folder}/routes.yml")
 
+    port = free_port()
+    server = str(Path(__file__).parent / "support" / "servers" / "python_proxy.py")
+    start("python", port, sys.executable, server, str(port), f"127.0.0.1:{back}")
+    if nginx := shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"):
+        port = free_port()
+        (folder / "nginx.conf").write_text(NGINX % (folder, back, port))
+        start("nginx", port, nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "nginx.log"))
+
     token = Tokens(issuer, SystemClock()).issue("ann", scopes=["read"], ttl=3600)
     head = f"GET /hello/ann HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n".encode()
     best = dict.fromkeys(proxies, float("inf"))
@@ -113,7 +136,7 @@ async def main() -> None:
     ours = best["ours"]
     more = [
         Claim(f"requests for a second of CPU: the edge over plain {name.title()}", best[name] / ours, "times", ">= 1")
-        for name in ("traefik", "caddy")
+        for name in ("traefik", "caddy", "python")
         if name in best
     ]
     costs = [Claim(f"a request through {name}", took, "us CPU", "") for name, took in best.items()]
