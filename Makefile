@@ -4,6 +4,9 @@ PORT ?= 8080
 BIN = .venv/bin
 SHOP = tests/stories/test_shop.py tests/stories/test_outside.py tests/stories/test_vendor.py
 .DEFAULT_GOAL := help
+# What fails before a pipe has failed.
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
