@@ -36,6 +36,8 @@ class Upstream:
         self.answer = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"base":"CHF"}'
         self.heads: list[str] = []
         self.port = 0
+        self.hangs_up = self.always = False
+        """It takes a request, the next one or each, and closes the connection."""
 
     @property
     def url(self) -> str:
@@ -45,6 +47,9 @@ class Upstream:
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                 self.heads.append(head)
+                if self.hangs_up:
+                    self.hangs_up = self.always
+                    break
                 writer.write(self.answer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -192,6 +197,34 @@ async def test_a_host_that_does_not_exist_or_answer_is_unavailable(upstream: Ups
     for http in (client(Reach(), resolve=unknown), client(Reach(), resolve=answers([])), dead):
         with pytest.raises(Unavailable):
             await http.read("http://rates.example/today")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "asked"),
+    [("GET", {}, 3), ("PUT", {}, 3), ("POST", {"Idempotency-Key": '"k"'}, 3), ("POST", {}, 2), ("PATCH", {}, 2)],
+)
+async def test_a_connection_that_ends_before_the_answer_costs_nothing_that_may_be_asked_again(
+    upstream: Upstream, client: Any, method: str, headers: dict[str, str], asked: int
+) -> None:
+    http = client(Reach([f"127.0.0.1:{upstream.port}"]))
+    await http.request("GET", upstream.url)
+    upstream.hangs_up = True
+
+    if asked == 3:
+        assert (await http.request(method, upstream.url, headers=headers)).status == 200
+    else:
+        with pytest.raises(Unavailable):
+            await http.request(method, upstream.url, headers=headers)
+    assert len(upstream.heads) == asked
+
+
+async def test_who_hangs_up_each_time_is_asked_twice(upstream: Upstream, client: Any) -> None:
+    http = client(Reach([f"127.0.0.1:{upstream.port}"]))
+    upstream.hangs_up = upstream.always = True
+
+    with pytest.raises(Unavailable):
+        await http.request("GET", upstream.url)
+    assert len(upstream.heads) == 2
 
 
 async def test_a_fake_transport_carries_the_requests_of_a_test(client: Any) -> None:

@@ -34,6 +34,10 @@ PATIENCE: Final = 10.0
 """Seconds for all of a request: looking up, connecting, sending, and the last byte of the answer."""
 READS: Final = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, 9.2.1)."""
+_SAME: Final = (*READS, "PUT", "DELETE")
+"""Methods that do the same when they are done twice (RFC 9110, 9.2.2)."""
+_BROKEN: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+"""A connection ended. Mostly the other side had just closed one that was kept, as it may at any time."""
 
 
 class Answered(Exception):
@@ -58,7 +62,8 @@ class Http:
 
     It goes where `reach` lets it: without a word, to public addresses. Anything else raises `Blocked`. A connection
     that fails, a time that is over, a 5xx and an answer that is too much or is not what it says raise `Unavailable` (it
-    may have run). The trace travels along. Redirects are not followed.
+    may have run). Where a connection ends before the answer, what does no harm is asked once more: a method that does
+    the same twice, or any under an `Idempotency-Key`. The trace travels along. Redirects are not followed.
     """
 
     def __init__(
@@ -123,19 +128,21 @@ class Http:
         patience = PATIENCE if call is None else min(PATIENCE, call.remaining)
         if patience <= 0:
             raise DeadlineExceeded(f"no time is left for {asked}")
+        again = isinstance(content, bytes) and (
+            method.upper() in _SAME or any(name.lower() == "idempotency-key" for name in headers or ())
+        )
         with self._recorder.span(f"{method} {where.host}", kind="client", method=method, host=where.host) as span:
+            said = {**self._recorder.headers(), **(headers or {})}
             try:
-                async with (
-                    asyncio.timeout(patience),  # the whole: whoever sends a byte now and then is in time with each
-                    self._client.stream(
-                        method,
-                        where,
-                        content=content,
-                        headers={**self._recorder.headers(), **(headers or {})},
-                        timeout=patience,
-                    ) as response,
-                ):
-                    read = await _bounded(response)
+                # The whole: whoever sends a byte now and then is in time with each.
+                async with asyncio.timeout(patience):
+                    try:
+                        response, read = await self._ask(method, where, content, said, patience)
+                    except _BROKEN:
+                        if not again:
+                            raise
+                        span.set("again", value=True)
+                        response, read = await self._ask(method, where, content, said, patience)
             except (TimeoutError, httpx2.TimeoutException) as late:
                 raise DeadlineExceeded(f"{asked} did not answer within {patience:.1f} s") from late
             except httpx2.RequestError as failed:
@@ -144,6 +151,14 @@ class Http:
         if response.status_code >= 500:
             raise Unavailable(f"{asked} answered {response.status_code}")
         return HttpAnswer(response.status_code, dict(response.headers), read)
+
+    async def _ask(
+        self, method: str, where: httpx2.URL, content: bytes | AsyncGenerator[bytes, None], headers: Mapping[str, str],
+        patience: float,
+    ) -> tuple[httpx2.Response, bytes]:  # fmt: skip
+        asked = self._client.stream(method, where, content=content, headers=headers, timeout=patience)
+        async with asked as response:
+            return response, await _bounded(response)
 
     def _where(self, url: str) -> httpx2.URL:
         try:
