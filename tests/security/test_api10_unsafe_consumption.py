@@ -207,7 +207,7 @@ async def test_an_answer_that_is_not_what_the_contract_says_is_unavailable(
         assert "secret" not in answer.text
         assert "127.0.0.1" not in answer.text
         assert "currency" not in answer.text
-    assert upstream.visits == 2
+    assert upstream.visits == (4 if name == "silence" else 2)  # who hangs up without a word is asked once more
 
 
 def _is_status(name: str) -> bool:

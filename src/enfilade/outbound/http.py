@@ -36,8 +36,6 @@ READS: Final = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 _SAME: Final = (*READS, "PUT", "DELETE")
 """Methods that do the same when they are done twice (RFC 9110, 9.2.2)."""
-_BROKEN: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
-"""A connection ended. Mostly the other side had just closed one that was kept, as it may at any time."""
 
 
 class Answered(Exception):
@@ -138,8 +136,8 @@ class Http:
                 async with asyncio.timeout(patience):
                     try:
                         response, read = await self._ask(method, where, content, said, patience)
-                    except _BROKEN:
-                        if not again:
+                    except httpx2.TransportError as broken:
+                        if not (again and _unheard(broken)):
                             raise
                         span.set("again", value=True)
                         response, read = await self._ask(method, where, content, said, patience)
@@ -170,6 +168,11 @@ class Http:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _unheard(error: httpx2.TransportError) -> bool:
+    """Whether the other side hung up without a word: mostly on a connection that was kept."""
+    return isinstance(error, httpx2.ReadError | httpx2.WriteError) or "without sending a response" in str(error)
 
 
 def _host(url: str) -> str:
