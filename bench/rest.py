@@ -62,9 +62,7 @@ def main() -> None:
     ours = best["enfilade"]
     tell(
         [
-            Claim(
-                "POST, whole row: CPU of FastAPI without guards over ours", best["fastapi"] / ours, "times", ">= 4"
-            ),
+            Claim("POST, whole row: CPU of FastAPI without guards over ours", best["fastapi"] / ours, "times", ">= 4"),
             Claim(
                 "POST, whole row: CPU of FastAPI with tokens, rates, traces and an audit over ours",
                 best["fastapi, guarded"] / ours,
