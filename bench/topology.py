@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import psutil
 import uvloop
 from claims import Claim, tell
-from journey import travel
+from traveller import travel
 
 from enfilade.clock import SystemClock
 from enfilade.identity import DevelopmentIssuer, Tokens
