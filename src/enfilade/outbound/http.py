@@ -25,6 +25,7 @@ from enfilade.outbound.pinned import Pinned
 from enfilade.outbound.reach import Blocked, Reach
 from enfilade.store import refuse_in_unit
 from enfilade.trace.recorder import Recorder
+from enfilade.trace.span import Span
 
 M = TypeVar("M")
 
@@ -131,32 +132,37 @@ class Http:
         )
         with self._recorder.span(f"{method} {where.host}", kind="client", method=method, host=where.host) as span:
             said = {**self._recorder.headers(), **(headers or {})}
+            request = self._client.build_request(method, where, content=content, headers=said, timeout=patience)
             try:
-                # The whole: whoever sends a byte now and then is in time with each.
-                async with asyncio.timeout(patience):
-                    try:
-                        response, read = await self._ask(method, where, content, said, patience)
-                    except httpx2.TransportError as broken:
-                        if not (again and _unheard(broken)):
-                            raise
-                        span.set("again", value=True)
-                        response, read = await self._ask(method, where, content, said, patience)
+                async with asyncio.timeout(
+                    patience
+                ):  # the whole: whoever sends a byte now and then is in time with each
+                    answer = await self._ask(request, span if again else None)
             except (TimeoutError, httpx2.TimeoutException) as late:
                 raise DeadlineExceeded(f"{asked} did not answer within {patience:.1f} s") from late
             except httpx2.RequestError as failed:
                 raise Unavailable(f"{asked} failed: {failed or type(failed).__name__}") from failed
-            span.set("status", response.status_code)
-        if response.status_code >= 500:
-            raise Unavailable(f"{asked} answered {response.status_code}")
-        return HttpAnswer(response.status_code, dict(response.headers), read)
+            span.set("status", answer.status)
+        if answer.status >= 500:
+            raise Unavailable(f"{asked} answered {answer.status}")
+        return answer
 
-    async def _ask(
-        self, method: str, where: httpx2.URL, content: bytes | AsyncGenerator[bytes, None], headers: Mapping[str, str],
-        patience: float,
-    ) -> tuple[httpx2.Response, bytes]:  # fmt: skip
-        asked = self._client.stream(method, where, content=content, headers=headers, timeout=patience)
-        async with asked as response:
-            return response, await _bounded(response)
+    async def _ask(self, request: httpx2.Request, again: Span | None) -> HttpAnswer:
+        """The answer; asked for once more where nothing came, and that does no harm: `again` is told so."""
+        try:
+            return await self._once(request)
+        except httpx2.TransportError as broken:
+            if again is None or not _unheard(broken):
+                raise
+        again.set("again", value=True)
+        return await self._once(request)
+
+    async def _once(self, request: httpx2.Request) -> HttpAnswer:
+        response = await self._client.send(request, stream=True)
+        try:
+            return HttpAnswer(response.status_code, dict(response.headers), await _bounded(response))
+        finally:
+            await response.aclose()
 
     def _where(self, url: str) -> httpx2.URL:
         try:
