@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -28,6 +28,41 @@ from enfilade.store import Store, open_store
 from enfilade.topic import Heard, Local, Messaging, Pace, consumers_of, operation_for
 from enfilade.topic.nats import Nats
 from enfilade.trace.recorder import Recorder
+
+
+class Fate:
+    """Lets so many things happen, and then nothing any more."""
+
+    def __init__(self, things: int, after: bool, end: type[BaseException]) -> None:
+        self.left = things
+        self.after = after
+        """End when the thing is done and before anybody is told, or before it."""
+        self.end = end
+
+    async def pass_(self, thing: Callable[[], Awaitable[Any]]) -> Any:
+        self.left -= 1
+        if self.left < 0 or (self.left == 0 and not self.after):
+            raise self.end("the store is gone")
+        done = await thing()
+        if self.left == 0:
+            raise self.end("the store is gone")
+        return done
+
+
+class Mortal:
+    """An engine, or a session of one, that dies by fate."""
+
+    def __init__(self, inner: Any, fate: Fate) -> None:
+        self._inner = inner
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "session":
+            return lambda **options: Mortal(found(**options), self._fate)
+        if name in ("read", "write", "run", "commit"):
+            return lambda *args, **options: self._fate.pass_(lambda: found(*args, **options))
+        return found
 
 
 class World:
@@ -55,6 +90,13 @@ class World:
             self._exit.push_async_callback(store.close)
             self.stores[service] = store
         return self.stores[service]
+
+    def doom(self, things: int, after: bool, end: type[BaseException]) -> Fate:
+        """From now on stores do so many things, and then raise."""
+        fate = Fate(things, after, end)
+        for store in self.stores.values():
+            store.home.engine = cast("Any", Mortal(store.home.engine, fate))
+        return fate
 
     async def join(self, name: str, make: Callable[[Store], Any], messaging: Messaging | None = None) -> Any:
         """A service with its handlers, in the row as far as it concerns them."""

@@ -223,48 +223,12 @@ async def test_what_was_stopped_in_the_middle_is_heard_by_the_next_start(world: 
     assert await world.stores["source"].outbox.pending() == await world.stores["target"].inbox.pending() == 0
 
 
-class Fate:
-    """Lets so many things happen, and then nothing any more."""
-
-    def __init__(self, things: int, after: bool) -> None:
-        self.left = things
-        self.after = after
-        """End when the thing is done and before anybody is told, or before it."""
-
-    async def pass_(self, thing: Callable[[], Awaitable[Any]]) -> Any:
-        self.left -= 1
-        if self.left < 0 or (self.left == 0 and not self.after):
-            raise Unavailable("the store is gone")
-        done = await thing()
-        if self.left == 0:
-            raise Unavailable("the store is gone")
-        return done
-
-
-class Mortal:
-    """An engine, or a session of one, that ends by fate."""
-
-    def __init__(self, inner: Any, fate: Fate) -> None:
-        self._inner = inner
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name == "session":
-            return lambda **options: Mortal(found(**options), self._fate)
-        if name in ("read", "write", "run", "commit"):
-            return lambda *args, **options: self._fate.pass_(lambda: found(*args, **options))
-        return found
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("things", range(1, 26, 2))
 async def test_nothing_is_lost_doubled_or_turned_around(world: Any, things: int, after: bool) -> None:
     source, target = await working(world)
     engines = {name: store.home.engine for name, store in world.stores.items()}
-    fate = Fate(things, after)
-    for store in world.stores.values():
-        store.home.engine = Mortal(store.home.engine, fate)
+    fate = world.doom(things, after, Unavailable)
     with suppress(Unavailable):
         for name in ("a", "b", "a"):
             await world.call("source", source.count, name)

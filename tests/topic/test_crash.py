@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -77,40 +76,6 @@ class Died(BaseException):
     """The process is gone."""
 
 
-class Fate:
-    """Lets so many things happen, and then nothing any more."""
-
-    def __init__(self, things: int, after: bool) -> None:
-        self.left = things
-        self.after = after
-        """Die when the thing is done and before anybody is told, or before it."""
-
-    async def pass_(self, thing: Callable[[], Awaitable[Any]]) -> Any:
-        self.left -= 1
-        if self.left < 0 or (self.left == 0 and not self.after):
-            raise Died
-        done = await thing()
-        if self.left == 0:
-            raise Died
-        return done
-
-
-class Mortal:
-    """An engine, or a session of one, that dies by fate."""
-
-    def __init__(self, inner: Any, fate: Fate) -> None:
-        self._inner = inner
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name == "session":
-            return lambda **options: Mortal(found(**options), self._fate)
-        if name in ("read", "write", "run", "commit"):
-            return lambda *args, **options: self._fate.pass_(lambda: found(*args, **options))
-        return found
-
-
 async def work(world: Any, source: Source) -> None:
     for name in ("a", "b", "a"):
         await world.call("source", source.count, name)
@@ -129,9 +94,7 @@ async def work(world: Any, source: Source) -> None:
 async def test_nothing_is_lost_doubled_or_turned_around(world: Any, things: int, after: bool) -> None:
     joined = (("source", Source), ("target", Target))
     source, _ = await world.restart(*joined)
-    fate = Fate(things, after)
-    for store in world.stores.values():
-        store.home.engine = Mortal(store.home.engine, fate)
+    world.doom(things, after, Died)
     with suppress(Died):
         await work(world, source)
     source, target = await world.restart(*joined)
