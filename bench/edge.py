@@ -2,7 +2,8 @@
 
 A proxy's throughput is what one core of it takes, so requests per second of its CPU are compared: all proxies
 interleaved, the best of the rounds. Before each stands the same client, behind each the same server.
-Traefik and Caddy come from wheels, a proxy in Python from aiohttp; nginx is asked where it is installed.
+What parts of the edge cost is told by edges without them. Traefik and Caddy come from wheels, the proxy in Python is of
+aiohttp, and nginx is measured where it is installed.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -22,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from claims import Claim, tell
 from http_load import load
 
-from enfilade import Rate, Scope
+from enfilade import Rate, Scope, signed_in
 from enfilade.clock import SystemClock
+from enfilade.contract.need import Need
 from enfilade.edge import Edge, Gateway, Listen, Route, Share, Upstream, find
 from enfilade.identity import DevelopmentIssuer, Tokens
 
@@ -71,82 +75,125 @@ class Proxy:
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
+class Street:
+    """All proxies, each in a process of its own, before one server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.proxies: dict[str, Proxy] = {}
+        self._folder = folder
+        self._gateways: list[Gateway] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    async def edge(self, name: str, edge: Edge) -> None:
+        gateway = Gateway(edge, self._folder / f"e{len(self._gateways)}", workers=1)
+        await gateway.start()
+        assert gateway.process is not None
+        self._gateways.append(gateway)
+        self.proxies[name] = Proxy(gateway.process.pid, edge.listen[0].port)
+
+    def start(self, name: str, port: int, *command: str) -> None:
+        environ = {**os.environ, "GOMAXPROCS": "1", "HOME": str(self._folder), "XDG_DATA_HOME": str(self._folder)}
+        quiet = subprocess.DEVNULL
+        self._processes.append(subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet, cwd=self._folder))
+        self.proxies[name] = Proxy(self._processes[-1].pid, port)
+
+    def others(self, back: int) -> None:
+        """Those that only pass on."""
+        folder, programs = self._folder, Path(sys.executable).parent
+        port = free_port()
+        (folder / "bare.json").write_text(json.dumps(bare(port, back)))
+        flags = ("--concurrency", "1", "--disable-hot-restart", "-l", "error")
+        self.start("bare", port, str(find()), "-c", "bare.json", *flags)
+        if (caddy := programs / "caddy").exists():
+            port = free_port()
+            to = ("--to", f"127.0.0.1:{back}")
+            self.start("caddy", port, str(caddy), "reverse-proxy", "--from", f"http://:{port}", *to)
+        if (traefik := programs / "traefik").exists():
+            port = free_port()
+            (folder / "routes.yml").write_text(json.dumps(plain(back)))
+            point = f"--entrypoints.web.address=127.0.0.1:{port}"
+            self.start("traefik", port, str(traefik), point, f"--providers.file.filename={folder}/routes.yml")
+        port = free_port()
+        server = str(Path(__file__).parent / "support" / "servers" / "python_proxy.py")
+        self.start("python", port, sys.executable, server, str(port), f"127.0.0.1:{back}")
+        if nginx := shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"):
+            port = free_port()
+            (folder / "nginx.conf").write_text(NGINX % (folder, back, port))
+            self.start("nginx", port, nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "nginx.log"))
+
+    async def end(self) -> None:
+        for gateway in self._gateways:
+            await gateway.stop(drain=0)
+        for process in self._processes:
+            process.terminate()
+            process.wait(20)
+
+
 async def main() -> None:
     loop = asyncio.get_running_loop()
     folder = Path(tempfile.mkdtemp())
     behind = [await loop.create_server(Behind, "127.0.0.1", 0) for _ in range(2)]
     back, collector = (one.sockets[0].getsockname()[1] for one in behind)
-    proxies: dict[str, Proxy] = {}
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str, port: int, *command: str) -> None:
-        environ = {**os.environ, "GOMAXPROCS": "1", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-        quiet = subprocess.DEVNULL
-        processes.append(subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet, cwd=folder))
-        proxies[name] = Proxy(processes[-1].pid, port)
-
-    port = free_port()
     issuer = DevelopmentIssuer(folder, "bench")
-    gateway = Gateway(edge(port, back, collector, issuer, folder), folder / "edge", workers=1)
-    await gateway.start()
-    assert gateway.process is not None
-    proxies["ours"] = Proxy(gateway.process.pid, port)
-
-    port = free_port()
-    (folder / "bare.json").write_text(json.dumps(bare(port, back)))
-    flags = ("--concurrency", "1", "--disable-hot-restart", "-l", "error")
-    start("bare", port, str(find()), "-c", "bare.json", *flags)
-
-    programs = Path(sys.executable).parent
-    if (caddy := programs / "caddy").exists():
-        port = free_port()
-        start("caddy", port, str(caddy), "reverse-proxy", "--from", f"http://:{port}", "--to", f"127.0.0.1:{back}")
-    if (traefik := programs / "traefik").exists():
-        port = free_port()
-        (folder / "routes.yml").write_text(json.dumps(plain(back)))
-        point = f"--entrypoints.web.address=127.0.0.1:{port}"
-        start("traefik", port, str(traefik), point, f"--providers.file.filename={folder}/routes.yml")
-
-    port = free_port()
-    server = str(Path(__file__).parent / "support" / "servers" / "python_proxy.py")
-    start("python", port, sys.executable, server, str(port), f"127.0.0.1:{back}")
-    if nginx := shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"):
-        port = free_port()
-        (folder / "nginx.conf").write_text(NGINX % (folder, back, port))
-        start("nginx", port, nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "nginx.log"))
-
     token = Tokens(issuer, SystemClock()).issue("ann", scopes=["read"], ttl=3600)
     head = f"GET /hello/ann HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n".encode()
-    best = dict.fromkeys(proxies, float("inf"))
+    street = Street(folder)
     try:
-        for proxy in proxies.values():
-            await asyncio.to_thread(wait, proxy.port, head)
-            await asyncio.to_thread(load, proxy, head, 960)  # type: ignore[arg-type]
-        for _ in range(ROUNDS):
-            for name, proxy in proxies.items():
-                took = await asyncio.to_thread(load, proxy, head, COUNT, connections=32)  # type: ignore[arg-type]
-                best[name] = min(best[name], took)
+        for name, part in PARTS.items():
+            await street.edge(name, part(edge(free_port(), back, collector, issuer, folder)))
+        street.others(back)
+        best = await measure(street.proxies, head)
     finally:
-        await gateway.stop(drain=0)
-        for process in processes:
-            process.terminate()
-            process.wait(20)
+        await street.end()
         with contextlib.suppress(OSError):
             shutil.rmtree(folder)
-    ours = best["ours"]
-    more = [
-        Claim(f"requests for a second of CPU: the edge over plain {name.title()}", best[name] / ours, "times", ">= 1")
-        for name in ("traefik", "caddy", "python")
-        if name in best
-    ]
-    costs = [Claim(f"a request through {name}", took, "us CPU", "") for name, took in best.items()]
+    claims = {
+        "bare": "bare Envoy",
+        "traefik": "plain Traefik",
+        "caddy": "plain Caddy",
+        "python": "a plain proxy in Python",
+    }
     tell(
         [
-            Claim("requests for a second of CPU: the edge over bare Envoy", best["bare"] / ours, "times", ">= 0.7"),
-            *more,
-            *costs,
+            *(
+                Claim(
+                    f"requests for a second of CPU: the edge over {what}",
+                    best[name] / best["ours"],
+                    "times",
+                    ">= 0.7" if name == "bare" else ">= 1",
+                )
+                for name, what in claims.items()
+                if name in best
+            ),
+            *(Claim(f"a request through {name}", took, "us CPU", "") for name, took in best.items()),
         ]
     )
+
+
+async def measure(proxies: dict[str, Proxy], head: bytes) -> dict[str, float]:
+    """CPU us of a request through each."""
+    best = dict.fromkeys(proxies, float("inf"))
+    for proxy in proxies.values():
+        await asyncio.to_thread(wait, proxy.port, head)
+        await asyncio.to_thread(load, proxy, head, 960)  # type: ignore[arg-type]
+    for _ in range(ROUNDS):
+        for name, proxy in proxies.items():
+            took = await asyncio.to_thread(load, proxy, head, COUNT, connections=32)  # type: ignore[arg-type]
+            best[name] = min(best[name], took)
+    return best
+
+
+def asking(edge: Edge, need: Need | None) -> Edge:
+    """With another need of its route, and no rate."""
+    return replace(edge, routes=tuple(replace(one, need=need, rates=()) for one in edge.routes))
+
+
+PARTS: dict[str, Callable[[Edge], Edge]] = {
+    "ours": lambda edge: edge,
+    "ours, without scopes and rates": lambda edge: asking(edge, signed_in),
+    "ours, without these and tokens": lambda edge: asking(edge, None),
+    "ours, without the log": lambda edge: replace(edge, log=None),
+}
 
 
 def edge(port: int, back: int, collector: int, issuer: DevelopmentIssuer, folder: Path) -> Edge:
